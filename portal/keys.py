@@ -1,0 +1,172 @@
+"""Reads the portal's own keys from 0600 files under <var>/keys and writes each of them once, at first use."""
+
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyrage
+from cryptography.fernet import Fernet
+
+DJANGO_SECRET = "django_secret"  # noqa: S105  the name of a file, not a secret
+FIELD_KEYS = "field_encryption_keys"
+AGE_IDENTITY = "age_identity.txt"
+POSTGRES_PASSWORD = "postgres_password"  # noqa: S105  the name of a file, not a secret
+
+
+class KeyFileError(Exception):
+    """A key file cannot be read, made or trusted; the text is one sentence without any part of the key."""
+
+
+def keys_dir(var_dir: Path) -> Path:
+    """The directory that holds every key file of this portal."""
+    return var_dir / "keys"
+
+
+def read_or_create(path: Path, make: Callable[[], str]) -> str:
+    """Return the text of the key file at `path`, made by `make()` when there is none yet.
+
+    Processes that race get the same key: one of them makes it under a lock, the others read it. A file that others may
+    read is narrowed to 0600 when it is ours.
+
+    Raises:
+        KeyFileError: the file is unreadable, empty, not a plain file, or cannot be written.
+    """
+    try:
+        if not path.exists():
+            _ensure_private_dir(path.parent)
+            with _locked(path.parent):
+                if not path.exists():
+                    _write_new(path, make())
+        return _read_private(path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise KeyFileError(
+            f"The key file {path} cannot be used: {reason}. Check its owner and the free space."
+        ) from error
+
+
+def read_existing(path: Path) -> str | None:
+    """Return the text of the key file, or None where there is none; never makes one. Raises KeyFileError."""
+    try:
+        return _read_private(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise KeyFileError(f"The key file {path} cannot be used ({reason}): check its owner.") from error
+
+
+def django_secret(var_dir: Path) -> str:
+    """Django's SECRET_KEY: 67 URL-safe characters, 400 bits. Raises KeyFileError."""
+    return read_or_create(keys_dir(var_dir) / DJANGO_SECRET, lambda: secrets.token_urlsafe(50))
+
+
+def field_encryption_keys(var_dir: Path) -> list[str]:
+    """Fernet keys for encrypted fields, one a line in the file: the first encrypts, all of them decrypt.
+
+    Raises:
+        KeyFileError: see `read_or_create`, or a line is not a Fernet key.
+    """
+    path = keys_dir(var_dir) / FIELD_KEYS
+    text = read_or_create(path, lambda: Fernet.generate_key().decode())
+    keys = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    for number, key in enumerate(keys, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            raise KeyFileError(f"Key {number} in {path} is not a Fernet key: put the original file back.") from None
+    if not keys:
+        raise KeyFileError(f"The key file {path} holds no key: put the original file back.")
+    return keys
+
+
+def age_identity_path(var_dir: Path) -> Path:
+    """The age identity as a file that `age --decrypt --identity` reads; made at first use. Raises KeyFileError."""
+    path = keys_dir(var_dir) / AGE_IDENTITY
+    read_or_create(path, _make_age_identity)
+    return path
+
+
+def age_recipient(var_dir: Path) -> str:
+    """The public age key (`age1...`) that backups are encrypted to, worked out from the identity itself.
+
+    Raises:
+        KeyFileError: see `read_or_create`, or the file holds no age identity.
+    """
+    path = age_identity_path(var_dir)
+    for line in _read_private(path).splitlines():
+        if line.startswith("AGE-SECRET-KEY-"):
+            try:
+                return str(pyrage.x25519.Identity.from_str(line.strip()).to_public())
+            except (pyrage.IdentityError, ValueError):
+                break
+    raise KeyFileError(f"The key file {path} holds no age identity: put the original file back.")
+
+
+def _make_age_identity() -> str:
+    identity = pyrage.x25519.Identity.generate()
+    created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"# created: {created_at}\n# public key: {identity.to_public()}\n{identity}"
+
+
+def _ensure_private_dir(directory: Path) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; the kernel lets go of it when the process dies."""
+    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write through a `.part` file that is synced and renamed, so that no reader ever sees half a key."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)  # left by a process that was killed; we hold the lock
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text.rstrip("\n") + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _read_private(path: Path) -> str:
+    """Read a key through one descriptor, narrowing a mode that is too open."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "r", encoding="ascii", errors="replace") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyFileError(f"The key file {path} is not a plain file: put the original file back.")
+        if status.st_mode & 0o077:
+            _narrow(descriptor, status, path)
+        text = file.read().strip()
+    if not text:
+        raise KeyFileError(f"The key file {path} is empty: put the original file back, or remove it to get a new key.")
+    return text
+
+
+def _narrow(descriptor: int, status: os.stat_result, path: Path) -> None:
+    try:
+        os.fchmod(descriptor, 0o600)
+    except PermissionError:
+        raise KeyFileError(
+            f"The key file {path} has mode {stat.S_IMODE(status.st_mode):04o} and belongs to another account: "
+            "run `chmod 600` on it as its owner."
+        ) from None
