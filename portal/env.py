@@ -1,0 +1,64 @@
+"""Typed readers of environment variables; reads os.environ, NAME_FILE files and an optional .env file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable the settings read: its name, the word for its type, its default in words."""
+
+    name: str
+    kind: str
+    default: str
+
+
+class Env:
+    """Reads variables and remembers which ones were asked for, so that the documentation can be compared with them.
+
+    Every variable NAME may be given as NAME_FILE, the path of a file that holds the value.
+    """
+
+    def __init__(self, dotenv: Path | None = None) -> None:
+        self.declared: dict[str, Variable] = {}
+        self._reader = environ.FileAwareEnv()
+        if dotenv is not None and dotenv.is_file():
+            environ.Env.read_env(str(dotenv))
+
+    def text(self, name: str, default: str = "", *, shown: str | None = None) -> str:
+        """The value as text; ``shown`` words the default in the documentation where it is computed."""
+        return str(self._read(name, "text", default, shown))
+
+    def flag(self, name: str, default: bool, *, shown: str | None = None) -> bool:
+        """True for 1, true, yes, on; False for 0, false, no, off; anything else is refused."""
+        raw = str(self._read(name, "yes or no", "1" if default else "0", shown)).strip().lower()
+        if raw in {"1", "true", "yes", "on"}:
+            return True
+        if raw in {"0", "false", "no", "off"}:
+            return False
+        raise ImproperlyConfigured(f"{name} is {raw!r}; give 1 or 0.")
+
+    def number(self, name: str, default: int, *, at_least: int = 0) -> int:
+        """A whole number, refused below ``at_least``."""
+        raw = str(self._read(name, "number", str(default), None)).strip()
+        if not raw.isdigit() or int(raw) < at_least:
+            raise ImproperlyConfigured(f"{name} is {raw!r}; give a whole number of at least {at_least}.")
+        return int(raw)
+
+    def names(self, name: str, default: str = "", *, shown: str | None = None) -> list[str]:
+        """A list separated by commas."""
+        return [part.strip() for part in str(self._read(name, "list", default, shown)).split(",") if part.strip()]
+
+    def _read(self, name: str, kind: str, default: str, shown: str | None) -> Any:
+        self.declared[name] = Variable(name, kind, default if shown is None else shown)
+        try:
+            value = self._reader.str(name, default=default)
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE names a file that cannot be read: {error.strerror}.") from None
+        return value.strip() if f"{name}_FILE" in self._reader.ENVIRON else value

@@ -1,0 +1,17 @@
+"""The tables of readiness, by concern."""
+
+from readiness.models.checklists import ItemEvent, ItemState
+from readiness.models.environments import Database, Endpoint, Environment
+from readiness.models.probes import ProbeRun, ProbeSchedule, ProbeState, StatusChange
+
+__all__ = [
+    "Database",
+    "Endpoint",
+    "Environment",
+    "ItemEvent",
+    "ItemState",
+    "ProbeRun",
+    "ProbeSchedule",
+    "ProbeState",
+    "StatusChange",
+]

@@ -1,0 +1,133 @@
+"""Environments and what they consist of: endpoints people reach, databases that can be lost."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator, URLValidator
+from django.db import models
+
+from portal.secrets import EncryptedTextField, is_reference, resolve_reference
+
+
+def validate_pem_bundle(text: str) -> None:
+    """Raises ValidationError unless ``text`` holds at least one PEM certificate."""
+    try:
+        x509.load_pem_x509_certificates(text.encode())
+    except ValueError:
+        raise ValidationError(
+            "This is not a bundle of PEM certificates; paste the text between and including the BEGIN and END lines."
+        ) from None
+
+
+def validate_plain_url(url: str) -> None:
+    """Raises ValidationError for a URL that carries a user name or password."""
+    if "@" in urlsplit(url).netloc:
+        raise ValidationError("Leave user name and password out of the URL: URLs are shown on pages.")
+
+
+class EnvironmentQuerySet(models.QuerySet["Environment"]):
+    def active(self) -> EnvironmentQuerySet:
+        """Environments that were not retired."""
+        return self.filter(retired_at__isnull=True)
+
+
+class Environment(models.Model):
+    """One place where the product runs, with its own checklist, probes and backups."""
+
+    class Kind(models.TextChoices):
+        PRODUCTION = "production", "Production"
+        STAGING = "staging", "Staging"
+        TEST = "test", "Test"
+        DEVELOPMENT = "development", "Development"
+
+    name = models.CharField(max_length=80)
+    slug = models.SlugField(max_length=60, unique=True)
+    kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.PRODUCTION)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_environments"
+    )
+    target_date = models.DateField("target date", null=True, blank=True)
+    ca_bundle = models.TextField("private CA certificates", blank=True, validators=[validate_pem_bundle])
+    tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    is_demo = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = EnvironmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Endpoint(models.Model):
+    """A URL of an environment that people or programs reach."""
+
+    class Role(models.TextChoices):
+        FRONTEND = "frontend", "Frontend"
+        API = "api", "API"
+        ALIAS = "alias", "Alias"
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="endpoints")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.FRONTEND)
+    url = models.CharField(
+        "URL", max_length=500, validators=[URLValidator(schemes=["http", "https"]), validate_plain_url]
+    )
+    health_path = models.CharField(
+        max_length=200,
+        blank=True,
+        validators=[RegexValidator(r"^/\S*$", "A health path starts with / and has no blanks.")],
+    )
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["environment", "url"], name="endpoint_once_per_environment")]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Database(models.Model):
+    """A PostgreSQL database of an environment; how to reach it is kept encrypted or by reference."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="databases")
+    name = models.CharField(
+        max_length=63,
+        validators=[
+            RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", "Use letters, digits, dots, dashes and underscores.")
+        ],
+        help_text="What you call it here, for example main.",
+    )
+    dsn = EncryptedTextField(
+        "connection",
+        help_text="postgresql://user:password@host:5432/name, or env:NAME, or file:PATH. Kept encrypted.",
+    )
+    prove_on_own_server = models.BooleanField(
+        "prove backups on its own server",
+        default=False,
+        help_text="Restores each backup into a scratch database on this database's own server to prove it.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["environment", "name"], name="database_once_per_environment")]
+
+    def __str__(self) -> str:
+        return f"{self.environment.slug}/{self.name}"
+
+    def read_dsn(self) -> str:
+        """The connection string itself, resolved now. Raises portal.secrets.SecretError with one sentence."""
+        return resolve_reference(self.dsn)
+
+    @property
+    def connection_shown(self) -> str:
+        """What pages may say about the connection: a reference as it is, anything else without its secret."""
+        return self.dsn if is_reference(self.dsn) else "kept encrypted"
