@@ -1,0 +1,1 @@
+"""The go-live checklist: its shipped template and, per environment, its state."""
