@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 
 DJANGO_SECRET = "django_secret"  # noqa: S105  the name of a file, not a secret
 FIELD_KEYS = "field_encryption_keys"
-AGE_IDENTITY = "age_identity.txt"
+AGE_IDENTITY = "age.txt"
 POSTGRES_PASSWORD = "postgres_password"  # noqa: S105  the name of a file, not a secret
 
 
