@@ -1,0 +1,156 @@
+"""Probes targets typed on the command line; reads no database, writes one result a target to stdout."""
+
+import argparse
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from readiness.probes import registry
+from readiness.probes.addresses import AddressPolicy
+from readiness.probes.base import (
+    DEFAULT_TIMEOUT_SECONDS,
+    ConnectTo,
+    ProbeResult,
+    Status,
+    TargetError,
+    TargetOptions,
+    make_error_result,
+    mask_secrets,
+)
+from readiness.probes.net import NetError, tls_context
+from readiness.probes.report import format_json_line, format_table
+from readiness.probes.runner import DEFAULT_CONCURRENCY, Job, run_batch
+
+EXIT_FAIL, EXIT_USAGE, EXIT_ERROR = 1, 2, 3
+_CONNECT_TO = re.compile(
+    r"(?P<host>\[[^\]]*\]|[^:\[\]]*):(?P<port>\d*):(?P<to_host>\[[^\]]*\]|[^:\[\]]*):(?P<to_port>\d*)"
+)
+
+
+class Command(BaseCommand):
+    help = "Probe hosts, URLs or databases and print what is found. Stores nothing, needs no database."
+    requires_system_checks = []
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("kind", help="what to probe: http, tls, headers, postgres")
+        parser.add_argument(
+            "targets", nargs="+", metavar="TARGET", help="host, host:port or URL; a DSN, env:NAME or file:PATH"
+        )
+        parser.add_argument("--ca-file", type=Path, help="PEM file of private roots, trusted beside the system's")
+        parser.add_argument(
+            "--connect-to",
+            action="append",
+            default=[],
+            type=parse_connect_to,
+            metavar="HOST1:PORT1:HOST2:PORT2",
+            help="connect to HOST2:PORT2 for HOST1:PORT1; empty parts match anything; repeatable",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=_parse_seconds,
+            default=DEFAULT_TIMEOUT_SECONDS,
+            metavar="S",
+            help="seconds for each target in all (default: %(default)g)",
+        )
+        parser.add_argument(
+            "--concurrency", type=_parse_count, default=DEFAULT_CONCURRENCY, metavar="N", help="targets at a time"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object a line and target")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        kind = options["kind"]
+        if kind not in registry.list_kinds():
+            known = ", ".join(registry.list_kinds())
+            raise CommandError(f"There is no probe of kind {kind}; there are {known}.", returncode=EXIT_USAGE)
+        target_options = TargetOptions(
+            ca_pem=_read_ca_file(options["ca_file"]),
+            timeout_seconds=options["timeout"],
+            connect_to=tuple(options["connect_to"]),
+            # The operator's own hand: what the operator's machine reaches may be probed, metadata addresses excepted.
+            address_policy=AddressPolicy(allow_loopback=True, allow_private=True),
+        )
+        results = _probe_targets(kind, options["targets"], target_options, options["concurrency"])
+        if options["json"]:
+            for result in results:
+                self.stdout.write(format_json_line(result))
+        else:
+            colour = (self.stdout.isatty() and not options["no_color"]) or options["force_color"]
+            self.stdout.write(format_table(results, colour=colour))
+        exit_status = decide_exit_status(results)
+        if exit_status:
+            raise SystemExit(exit_status)
+
+
+def _probe_targets(kind: str, texts: list[str], options: TargetOptions, concurrency: int) -> list[ProbeResult]:
+    """Return one result a text, in order; a text that is no target has a result that says so."""
+    probe = registry.get_probe(kind)
+    results: dict[int, ProbeResult] = {}
+    jobs: dict[int, Job] = {}
+    for position, text in enumerate(texts):
+        try:
+            jobs[position] = Job(probe, probe.parse_target(text, options))
+        except TargetError as error:
+            results[position] = make_error_result(kind, mask_secrets(text), error.reason, str(error))
+    probed = run_batch(jobs.values(), concurrency=concurrency, now=datetime.now(UTC))
+    results.update(zip(jobs, probed, strict=True))
+    return [results[position] for position in sorted(results)]
+
+
+def decide_exit_status(results: list[ProbeResult]) -> int:
+    """Return 3 when any target could not be told, else 1 when any failed, else 0."""
+    statuses = {result.status for result in results}
+    if Status.ERROR in statuses:
+        return EXIT_ERROR
+    return EXIT_FAIL if Status.FAIL in statuses else 0
+
+
+def parse_connect_to(text: str) -> ConnectTo:
+    """Parse HOST1:PORT1:HOST2:PORT2 as curl's --connect-to; IPv6 addresses in brackets, any part may be empty."""
+    match = _CONNECT_TO.fullmatch(text)
+    ports = [int(match[part]) for part in ("port", "to_port") if match[part]] if match else []
+    if match is None or any(not 0 < port < 65536 for port in ports):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form HOST1:PORT1:HOST2:PORT2")
+    return ConnectTo(
+        host=match["host"].strip("[]"),
+        port=int(match["port"]) if match["port"] else None,
+        to_host=match["to_host"].strip("[]"),
+        to_port=int(match["to_port"]) if match["to_port"] else None,
+    )
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 3600")
+    return seconds
+
+
+def _parse_count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 1000")
+    return int(text)
+
+
+def _read_ca_file(path: Path | None) -> str:
+    """Return the PEM text of `path`, checked to hold a certificate that can be read; "" when there is no path."""
+    if path is None:
+        return ""
+    try:
+        text = path.read_text(encoding="ascii", errors="replace")
+        tls_context(text)
+    except OSError as error:
+        raise CommandError(f"The CA file {path} cannot be read: {error.strerror}.", returncode=EXIT_USAGE) from None
+    except NetError:
+        raise CommandError(
+            f"The CA file {path} holds no certificate that can be read.", returncode=EXIT_USAGE
+        ) from None
+    if "BEGIN CERTIFICATE" not in text:
+        raise CommandError(f"The CA file {path} holds no certificate that can be read.", returncode=EXIT_USAGE)
+    return text

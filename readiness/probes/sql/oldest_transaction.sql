@@ -1,0 +1,16 @@
+-- The oldest open transaction of another client session of any database; pg_dump is our own work and does not count.
+SELECT
+    pid,
+    coalesce(datname, '') AS database,
+    coalesce(usename, '') AS role,
+    coalesce(application_name, '') AS application,
+    coalesce(state, '') AS state,
+    extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age_seconds,
+    extract(epoch FROM clock_timestamp() - state_change)::float8 AS state_seconds
+FROM pg_stat_activity
+WHERE backend_type = 'client backend'
+    AND xact_start IS NOT NULL
+    AND pid <> pg_backend_pid()
+    AND coalesce(application_name, '') NOT IN ('pg_dump', 'pg_restore')
+ORDER BY xact_start
+LIMIT 1
