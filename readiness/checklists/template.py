@@ -1,4 +1,4 @@
-"""Loads a shipped checklist template (templates/<key>.toml) and adds up its costs; writes nothing."""
+"""Loads a shipped checklist template (go-live is templates/go_live.toml) and adds up its costs; writes nothing."""
 
 import re
 import tomllib
@@ -71,9 +71,9 @@ class CostTotals:
 @lru_cache
 def load_template(key: str = "go-live") -> Template:
     """The shipped template of this key, read once per process; TemplateError when it is missing or wrong."""
-    path = _FOLDER / f"{key}.toml"
+    path = _FOLDER / f"{key.replace('-', '_')}.toml"
     if not _FILE_KEY.fullmatch(key) or not path.is_file():
-        known = ", ".join(sorted(found.stem for found in _FOLDER.glob("*.toml")))
+        known = ", ".join(sorted(found.stem.replace("_", "-") for found in _FOLDER.glob("*.toml")))
         raise TemplateError(f'There is no checklist template "{key}"; there is: {known}.')
     return parse_template(path.read_text(encoding="utf-8"), key)
 

@@ -1,0 +1,153 @@
+"""Everything known about environments, and the verdict that follows; reads their rows in a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils.module_loading import import_string
+
+from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
+from readiness.checklists.gate import Decision, decide
+from readiness.checklists.template import load_template
+from readiness.checklists.template_values import Section
+from readiness.checklists.verification import Claim, ItemStanding, stand
+from readiness.claims import configured_kinds
+from readiness.models import Database, Endpoint, Environment, ItemState, ProbeSchedule, ProbeState
+from readiness.probes.schedule import is_stale
+
+Row = TypeVar("Row", Endpoint, Database, ProbeState, ItemState)
+BackupFactsReader = Callable[[Sequence[int]], Mapping[int, BackupFacts]]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """One environment at one moment: the facts, where each item stands, and the verdict."""
+
+    environment: Environment
+    facts: Facts
+    standings: tuple[ItemStanding, ...]
+    decision: Decision
+    states: Mapping[str, ProbeState]
+    endpoints: tuple[Endpoint, ...]
+    databases: tuple[Database, ...]
+
+    @property
+    def done_count(self) -> int:
+        return sum(standing.is_done for standing in self.standings)
+
+    def by_section(self) -> list[tuple[Section, list[ItemStanding]]]:
+        """The template's sections in order, each with where its items stand."""
+        return [
+            (section, [standing for standing in self.standings if standing.item.section == section.key])
+            for section in load_template().sections
+        ]
+
+
+def assess(environments: Sequence[Environment], now: datetime) -> dict[int, Assessment]:
+    """Assesses ``environments``, keyed by id; six queries, however many there are."""
+    ids = [environment.pk for environment in environments]
+    endpoints = _group(Endpoint.objects.filter(environment_id__in=ids))
+    # The connection itself is not read: pages neither need nor decrypt it.
+    databases = _group(Database.objects.filter(environment_id__in=ids).defer("dsn"))
+    states = _group(ProbeState.objects.filter(environment_id__in=ids))
+    claims = _group(ItemState.objects.filter(environment_id__in=ids, is_ticked=True).select_related("changed_by"))
+    intervals = {
+        (environment_id, kind): seconds
+        for environment_id, kind, seconds in ProbeSchedule.objects.filter(environment_id__in=ids).values_list(
+            "environment_id", "kind", "interval_seconds"
+        )
+    }
+    backups = read_backup_facts(ids)
+    return {
+        environment.pk: _assess_one(
+            environment,
+            now,
+            endpoints[environment.pk],
+            databases[environment.pk],
+            {state.kind: state for state in states[environment.pk]},
+            {claim.key: claim for claim in claims[environment.pk]},
+            intervals,
+            backups.get(environment.pk, BackupFacts()),
+        )
+        for environment in environments
+    }
+
+
+def read_backup_facts(environment_ids: Sequence[int]) -> Mapping[int, BackupFacts]:
+    """What READINESS_BACKUP_FACTS reports: readiness judges backups without knowing who takes them."""
+    reader: BackupFactsReader = import_string(settings.READINESS_BACKUP_FACTS)
+    return reader(environment_ids)
+
+
+def _group(rows: QuerySet[Row]) -> dict[int, list[Row]]:
+    grouped: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[row.environment_id].append(row)
+    return grouped
+
+
+def _assess_one(
+    environment: Environment,
+    now: datetime,
+    endpoints: list[Endpoint],
+    databases: list[Database],
+    states: dict[str, ProbeState],
+    claims: dict[str, ItemState],
+    intervals: Mapping[tuple[int, str], int],
+    backups: BackupFacts,
+) -> Assessment:
+    kinds = configured_kinds(has_endpoints=bool(endpoints), has_databases=bool(databases))
+    facts = Facts(
+        now=now,
+        probes={
+            kind: _as_fact(
+                kind,
+                states.get(kind),
+                intervals.get((environment.pk, kind), settings.PROBE_INTERVAL_SECONDS),
+                now,
+            )
+            for kind in kinds
+        },
+        backups=backups,
+        roles=frozenset(endpoint.role for endpoint in endpoints),
+        proof_valid_for=timedelta(days=settings.PROVEN_BACKUP_MAX_AGE_DAYS),
+    )
+    standings = tuple(
+        stand(item, _as_claim(claims.get(item.key)), facts) for item in load_template().items
+    )  # fmt: skip
+    return Assessment(
+        environment=environment,
+        facts=facts,
+        standings=standings,
+        decision=decide(standings, facts, list(settings.READINESS_PROBES)),
+        states=states,
+        endpoints=tuple(endpoints),
+        databases=tuple(databases),
+    )
+
+
+def _as_fact(kind: str, state: ProbeState | None, interval_seconds: int, now: datetime) -> ProbeFact:
+    if state is None:
+        return ProbeFact(kind)
+    return ProbeFact(
+        kind=kind,
+        status=state.status,
+        observed_at=state.observed_at,
+        is_stale=is_stale(state.observed_at, interval_seconds, now),
+        summary=state.summary,
+        reason=state.reason,
+        findings=tuple(state.findings),
+        data=state.data,
+    )
+
+
+def _as_claim(state: ItemState | None) -> Claim:
+    if state is None:
+        return Claim()
+    return Claim(state.is_ticked, state.changed_at, state.changed_by.get_username() if state.changed_by else "")

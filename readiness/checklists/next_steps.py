@@ -1,0 +1,47 @@
+"""What to connect next, and how many checklist items that will verify by itself; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from readiness.checklists.template import load_template
+from readiness.checklists.verification import RULES, Need, is_verified_by_facts
+
+if TYPE_CHECKING:
+    from readiness.checklists.assessment import Assessment
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """One thing to do: what, and how many automatic items wait for it."""
+
+    need: Need
+    text: str
+    item_count: int
+
+
+_TEXTS = {
+    Need.FRONTEND: "Add the frontend’s URL",
+    Need.API: "Add the API’s URL with its health path",
+    Need.DATABASE: "Connect the database",
+    Need.BACKUP: "Back up the database, and let a restore prove it",
+}
+
+
+def suggest_next_steps(assessment: Assessment) -> list[NextStep]:
+    """What ``assessment`` lacks, in the order in which it is best done."""
+    facts = assessment.facts
+    is_met = {
+        Need.FRONTEND: bool(facts.roles - {"api"}),
+        Need.API: "api" in facts.roles,
+        Need.DATABASE: bool(assessment.databases),
+        Need.BACKUP: facts.is_backup_proven,
+    }
+    return [NextStep(need, _TEXTS[need], _count_items(need)) for need in Need if not is_met[need]]
+
+
+def _count_items(need: Need) -> int:
+    return sum(
+        1 for item in load_template().items if is_verified_by_facts(item) and RULES[item.rule].need is need
+    )  # fmt: skip
