@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from portal.cluster_home import ClusterError, ClusterHome
+from portal.parent_death import die_with_parent
 from portal.postgres_binaries import ServerBinaries
 
 _LEVELS = ("FATAL:", "PANIC:", "error:")
@@ -19,7 +20,8 @@ def run_as_account(
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the server's programs in a clean environment; `output` may be the descriptor of a log file.
 
-    With a descriptor the server that pg_ctl leaves behind holds none of our pipes.
+    The program dies with us; the server that pg_ctl leaves behind is not its child, and with a descriptor it holds
+    none of our pipes.
 
     Raises:
         ClusterError: the account may not execute the program.
@@ -40,6 +42,7 @@ def run_as_account(
             text=True,
             errors="replace",
             check=False,
+            preexec_fn=die_with_parent,
             **who,
         )
     except PermissionError:

@@ -206,8 +206,7 @@ class Cluster:
 
     def _initialise(self, password: str) -> None:
         binaries = self.server_binaries()
-        for leftover in self.home.path.glob("data.part-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        self._remove_half_made()
         part = self.home.path / f"data.part-{secrets.token_hex(4)}"
         password_file = self.home.path / f"{part.name}.pw"
         part.mkdir(mode=0o700)
@@ -228,6 +227,14 @@ class Cluster:
             cluster_config.render(cluster_config.Address(self._socket_dir(), 0)),
         )
         part.rename(self.data_dir)
+
+    def _remove_half_made(self) -> None:
+        """What a killed `create` left: directories, and the file that told initdb the password."""
+        for leftover in self.home.path.glob("*data.part-*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
     def _run_initdb(self, binaries: ServerBinaries, part: Path, password_file: Path) -> None:
         fixed = ["-D", str(part), "-U", USER, f"--pwfile={password_file}", "--encoding=UTF8", "--data-checksums"]
@@ -285,10 +292,11 @@ class Cluster:
         return directory
 
     def _remove_stale_pid_file(self) -> None:
-        """PostgreSQL trusts any living process with the recorded number; we know that this one is not our server."""
-        pid = cluster_config.read_server_pid(self.data_dir)
-        if pid is not None and not self.is_running():
+        """PostgreSQL trusts any process with the recorded number, a zombie too; we know that it is not our server."""
+        if cluster_config.read_server_pid(self.data_dir) is not None:
             (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+            for leftover in self._socket_dir().glob(".s.PGSQL.*"):
+                leftover.unlink(missing_ok=True)
 
     def _check_password(self) -> None:
         if not self.exists:

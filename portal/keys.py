@@ -17,6 +17,8 @@ FIELD_KEYS = "field_encryption_keys"
 AGE_IDENTITY = "age.txt"
 POSTGRES_PASSWORD = "postgres_password"  # noqa: S105  the name of a file, not a secret
 
+LONGEST_FILE_BYTES = 65_536
+
 
 class KeyFileError(Exception):
     """A key file cannot be read, made or trusted; the text is one sentence without any part of the key."""
@@ -150,13 +152,15 @@ def _write_new(path: Path, text: str) -> None:
 def _read_private(path: Path) -> str:
     """Read a key through one descriptor, narrowing a mode that is too open."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "r", encoding="ascii", errors="replace") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise KeyFileError(f"The key file {path} is not a plain file: put the original file back.")
         if status.st_mode & 0o077:
             _narrow(descriptor, status, path)
-        text = file.read().strip()
+        text = os.read(descriptor, LONGEST_FILE_BYTES).decode("ascii", errors="replace").strip()
+    finally:
+        os.close(descriptor)
     if not text:
         raise KeyFileError(f"The key file {path} is empty: put the original file back, or remove it to get a new key.")
     return text
