@@ -1,0 +1,182 @@
+"""A cookie jar for one chain of answers, and the cookies test. Reads Set-Cookie lines; pure."""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from readiness.probes.observatory.lists import is_public_suffix
+
+IGNORED_COOKIES = frozenset({"heroku-session-affinity"})
+_VALID_SAMESITE = frozenset({"lax", "strict", "none"})
+# From best to worst: the worst finding of any cookie is the result, whatever its modifier.
+SEVERITY = (
+    "cookies-not-found",
+    "cookies-secure-with-httponly-sessions-and-samesite",
+    "cookies-secure-with-httponly-sessions",
+    "cookies-without-secure-flag-but-protected-by-hsts",
+    "cookies-without-secure-flag",
+    "cookies-session-without-secure-flag-but-protected-by-hsts",
+    "cookies-samesite-flag-invalid",
+    "cookies-anticsrf-without-samesite-flag",
+    "cookies-session-without-httponly-flag",
+    "cookies-session-without-secure-flag",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """One cookie of the jar. `samesite` is lax, strict, none or "" (absent or not one of these)."""
+
+    name: str
+    value: str
+    domain: str
+    path: str
+    host_only: bool
+    secure: bool
+    http_only: bool
+    samesite: str
+
+
+@dataclass(slots=True)
+class CookieJar:
+    """Keeps what a browser would keep; the last cookie of a name, domain and path replaces the one before."""
+
+    _kept: dict[tuple[str, str, str], Cookie] = field(default_factory=dict)
+
+    def take(self, url: str, lines: Iterable[str]) -> None:
+        """Store the Set-Cookie `lines` of an answer from `url`; what a browser refuses is dropped silently."""
+        for line in lines:
+            cookie = parse_set_cookie(line, url)
+            if cookie is not None:
+                self._kept[cookie.domain, cookie.path, cookie.name] = cookie
+
+    def cookies(self) -> list[Cookie]:
+        return list(self._kept.values())
+
+    def header_for(self, url: str) -> str:
+        """Return the Cookie header that goes to `url`, "" when there is none."""
+        parts = urlsplit(url)
+        host, path = (parts.hostname or "").lower(), parts.path or "/"
+        return "; ".join(
+            f"{cookie.name}={cookie.value}"
+            for cookie in self._kept.values()
+            if (host == cookie.domain or (not cookie.host_only and host.endswith(f".{cookie.domain}")))
+            and _path_matches(path, cookie.path)
+            and (parts.scheme == "https" or not cookie.secure)
+        )
+
+
+def _path_matches(path: str, cookie_path: str) -> bool:
+    return path == cookie_path or path.startswith(cookie_path if cookie_path.endswith("/") else f"{cookie_path}/")
+
+
+def split_attributes(line: str) -> tuple[str, dict[str, str | None]]:
+    """Split a Set-Cookie line into its name=value part and its attributes (lower-case names; None: without "=")."""
+    pair, _, rest = line.partition(";")
+    attributes: dict[str, str | None] = {}
+    for part in rest.split(";"):
+        name, equals, value = part.strip().partition("=")
+        if name.strip():
+            attributes[name.strip().lower()] = value.strip() if equals else None
+    return pair.strip(), attributes
+
+
+def parse_set_cookie(line: str, url: str) -> Cookie | None:
+    """Return the cookie that `line` sets at `url`; None when a browser would refuse it."""
+    pair, attributes = split_attributes(line)
+    name, equals, value = pair.partition("=")
+    name = name.strip()
+    if not equals or not name:
+        return None
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    domain = (attributes.get("domain") or "").lstrip(".").lower()
+    if domain and not _may_set_domain(host, domain):
+        return None
+    path = attributes.get("path") or ""
+    cookie = Cookie(
+        name=name,
+        value=value.strip(),
+        domain=domain or host,
+        path=path if path.startswith("/") else _default_path(parts.path),
+        host_only=not domain,
+        secure="secure" in attributes,
+        http_only="httponly" in attributes,
+        samesite=_known_samesite(attributes.get("samesite")),
+    )
+    return cookie if _keeps_prefix_promise(cookie) else None
+
+
+def _known_samesite(value: str | None) -> str:
+    lowered = (value or "").lower()
+    return lowered if lowered in _VALID_SAMESITE else ""
+
+
+def _may_set_domain(host: str, domain: str) -> bool:
+    if host != domain and not (host.endswith(f".{domain}") and not _is_address(host)):
+        return False
+    return not is_public_suffix(domain)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _default_path(path: str) -> str:
+    return path[: path.rfind("/")] or "/" if path.startswith("/") else "/"
+
+
+def _keeps_prefix_promise(cookie: Cookie) -> bool:
+    if cookie.name.startswith("__Secure-"):
+        return cookie.secure
+    if cookie.name.startswith("__Host-"):
+        return cookie.secure and cookie.host_only and cookie.path == "/"
+    return True
+
+
+def is_samesite_invalid(line: str) -> bool:
+    """Say whether a raw Set-Cookie line has a SameSite that is none of lax, strict and none, or has no value."""
+    _, attributes = split_attributes(line)
+    return "samesite" in attributes and (attributes["samesite"] or "").lower() not in _VALID_SAMESITE
+
+
+def judge_cookies(cookies: list[Cookie], final_lines: list[str], *, hsts_passes: bool) -> str:
+    """Return the code of the cookies test: `cookies` of the whole chain, raw `final_lines` of its last answer."""
+    counted = [cookie for cookie in cookies if cookie.name not in IGNORED_COOKIES]
+    if not counted:
+        return "cookies-not-found"
+    findings = {code for cookie in counted for code in _find_faults(cookie, hsts_passes=hsts_passes)}
+    if any(is_samesite_invalid(line) for line in final_lines):
+        findings.add("cookies-samesite-flag-invalid")
+    if findings:
+        return max(findings, key=SEVERITY.index)
+    if all(cookie.samesite for cookie in counted):
+        return "cookies-secure-with-httponly-sessions-and-samesite"
+    return "cookies-secure-with-httponly-sessions"
+
+
+def is_session_cookie(cookie: Cookie) -> bool:
+    """Say whether the name looks like a session's."""
+    return any(sign in cookie.name.lower() for sign in ("login", "sess"))
+
+
+def _is_anticsrf_cookie(cookie: Cookie) -> bool:
+    return "csrf" in cookie.name.lower()
+
+
+def _find_faults(cookie: Cookie, *, hsts_passes: bool) -> Iterable[str]:
+    session = is_session_cookie(cookie)
+    if not cookie.secure:
+        kind = "cookies-session-without-secure-flag" if session else "cookies-without-secure-flag"
+        yield f"{kind}-but-protected-by-hsts" if hsts_passes else kind
+        if cookie.samesite == "none":
+            yield "cookies-samesite-flag-invalid"
+    if session and not cookie.http_only:
+        yield "cookies-session-without-httponly-flag"
+    if _is_anticsrf_cookie(cookie) and not cookie.samesite:
+        yield "cookies-anticsrf-without-samesite-flag"

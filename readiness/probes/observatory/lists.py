@@ -1,0 +1,35 @@
+"""Looks hosts up in the two public lists that the rules need: HSTS preload and public suffixes. Reads package data."""
+
+import functools
+
+import hstspreload  # type: ignore[import-untyped]
+from publicsuffixlist import PublicSuffixList
+
+
+def is_preloaded(host: str) -> bool:
+    """Say whether browsers know `host`, or a parent that includes its subdomains, as HTTPS only."""
+    try:
+        return bool(hstspreload.in_hsts_preload(host.rstrip(".")))
+    except (UnicodeError, ValueError):
+        return False
+
+
+def registrable_domain(host: str) -> str | None:
+    """Return the domain that was bought for `host`, by the ICANN part of the list; None for a bare suffix."""
+    domain: str | None = _icann_suffixes().privatesuffix(host.lower().rstrip("."))
+    return domain
+
+
+def is_public_suffix(domain: str) -> bool:
+    """Say whether nobody may set cookies for `domain`: a suffix of the whole list, private part included."""
+    return bool(_all_suffixes().is_public(domain.lower()))
+
+
+@functools.cache
+def _icann_suffixes() -> PublicSuffixList:
+    return PublicSuffixList(only_icann=True)
+
+
+@functools.cache
+def _all_suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
