@@ -1,0 +1,361 @@
+"""The only writer of Backup, Verification and Restore rows: request, claim, renew, finish, fail, cancel.
+
+Every step is one conditional UPDATE that names the state it expects and the attempt it belongs to, so that two
+processes never both do, finish or fail the same job, whatever line they are killed at.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.conf import settings
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from backups import leftovers, storage
+from backups.errors import ErrorCode, JobError, RequestError
+from backups.models import ACTIVE_STATES, Backup, Job, Restore, State, Trigger, Verification
+from backups.names import check_restore_name
+from backups.pipeline import Written
+from backups.snapshot import SnapshotFacts
+from portal import audit
+from readiness.models import Database
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+    Actor = AbstractBaseUser | AnonymousUser | None
+
+JobT = TypeVar("JobT", bound=Job)
+JOB_MODELS: tuple[type[Job], ...] = (Backup, Verification, Restore)
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What the holder of a job learns when it renews its lease."""
+
+    is_ours: bool
+    is_cancelled: bool
+
+
+def request_backup(
+    database: Database, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
+) -> Backup:
+    """A queued backup of the database. Raises RequestError when one is queued or running already."""
+    try:
+        with transaction.atomic():
+            backup = Backup.objects.create(
+                database=database,
+                environment=database.environment,
+                database_name=database.name,
+                environment_slug=database.environment.slug,
+                environment_name=database.environment.name,
+                trigger=trigger,
+                **_who(actor, actor_name),
+            )
+            _audit("requested a backup of", backup, str(database), actor, actor_name)
+    except IntegrityError:
+        active = Backup.objects.filter(database=database, state__in=ACTIVE_STATES).first()
+        number = f" (number {active.pk}, {active.state})" if active else ""
+        raise RequestError(
+            f"A backup of {database} is under way already{number}: wait until it has ended, or cancel it."
+        ) from None
+    return backup
+
+
+def request_verification(
+    backup: Backup, kind: str, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
+) -> Verification:
+    """A queued verify or prove. Raises RequestError when there is nothing to read or one is under way."""
+    _require_done(backup)
+    try:
+        with transaction.atomic():
+            verification = Verification.objects.create(
+                backup=backup, kind=kind, trigger=trigger, **_who(actor, actor_name)
+            )
+            if actor is not None or actor_name:
+                verb = "verification" if kind == Verification.Kind.VERIFY else "proof"
+                _audit(f"requested a {verb} of", backup, str(backup), actor, actor_name)
+    except IntegrityError:
+        raise RequestError(f"Backup {backup.pk} is being read for this already: wait until that has ended.") from None
+    return verification
+
+
+def request_restore(
+    backup: Backup, target: str, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
+) -> Restore:
+    """A queued restore into the new database ``target``. Raises RequestError."""
+    _require_done(backup)
+    check_restore_name(target)
+    if backup.damaged_at is not None:
+        raise RequestError(f"Backup {backup.pk} is damaged: {backup.damage}")
+    if backup.database is None:
+        raise RequestError(
+            f"The database of backup {backup.pk} was removed from the portal: add it again, "
+            "or recover by hand as the restore runbook says."
+        )
+    try:
+        with transaction.atomic():
+            restore = Restore.objects.create(
+                backup=backup, target_database=target, trigger=trigger, **_who(actor, actor_name)
+            )
+            _audit("requested a restore of", backup, f"{backup} into {target}", actor, actor_name)
+    except IntegrityError:
+        raise RequestError(f"Backup {backup.pk} is being restored into {target} already.") from None
+    return restore
+
+
+def request_cancel(job: Job, *, actor: Actor = None, actor_name: str = "") -> bool:
+    """Ask a job to stop; one that nobody has claimed yet is cancelled at once. False when it has ended already."""
+    now = timezone.now()
+    rows = _rows(job)
+    changed = rows.filter(state=State.QUEUED).update(
+        state=State.CANCELLED, phase="", cancel_requested_at=now, finished_at=now
+    ) or rows.filter(state=State.RUNNING, cancel_requested_at__isnull=True).update(cancel_requested_at=now)
+    if changed:
+        _audit(f"cancelled a {type(job).__name__.lower()} of", _backup_of(job), str(job), actor, actor_name)
+    return bool(changed)
+
+
+def note_enqueued(job: Job) -> None:
+    """Remember that a task was queued for the job."""
+    _rows(job).update(enqueued_at=timezone.now())
+
+
+def claim(model: type[JobT], pk: int) -> JobT | None:
+    """Take a queued job: exactly one caller gets it, everyone else None."""
+    now = timezone.now()
+    name = f"preflight {model.__name__.lower()} {pk} {secrets.token_hex(6)}"
+    claimed = model._default_manager.filter(pk=pk, state=State.QUEUED).update(
+        state=State.RUNNING,
+        phase="starting",
+        percent=None,
+        started_at=now,
+        lease_expires_at=now + _lease(),
+        application_name=name,
+        worker=leftovers.describe_self(),
+        is_swept=False,
+    )
+    return model._default_manager.get(pk=pk) if claimed == 1 else None
+
+
+def renew(job: Job, phase: str, percent: int | None) -> Renewal:
+    """Prolong the lease and say how far the work is."""
+    is_ours = bool(_mine(job).update(lease_expires_at=timezone.now() + _lease(), phase=phase[:200], percent=percent))
+    row = _rows(job).values_list("cancel_requested_at", flat=True).first()
+    return Renewal(is_ours, is_cancelled=row is not None)
+
+
+def note_child(job: Job, child: Mapping[str, object]) -> None:
+    """Remember a program that the job started, so that the reaper can end it."""
+    job.worker = {**job.worker, "children": [*job.worker.get("children", []), dict(child)]}
+    _mine(job).update(worker=job.worker)
+
+
+def note_artifact(backup: Backup, name: str) -> None:
+    """Remember the name before the file exists: what is not recorded is never swept. Raises JobError when not ours."""
+    if not _mine(backup).update(artifact=name):
+        raise lost_lease()
+    backup.artifact = name
+
+
+def note_scratch(job: Verification | Restore, server: str, database: str) -> None:
+    """Remember a database before it is made: ``server`` is "proof" or "own". Raises JobError when not ours."""
+    scratch = {"server": server, "database": database}
+    if not _mine(job).update(scratch=scratch):
+        raise lost_lease()
+    job.scratch = scratch
+
+
+def finish_backup(
+    backup: Backup,
+    *,
+    facts: SnapshotFacts,
+    tables: Mapping[str, int],
+    written: Written,
+    manifest_sha256: str,
+    tool_version: str,
+    duration_ms: int,
+) -> bool:
+    """The artifact and its manifest are in place. False when the job is not ours any more: then nothing changed."""
+    return _finish(
+        backup,
+        bytes=written.bytes,
+        plain_bytes=written.plain_bytes,
+        sha256=written.sha256,
+        manifest_sha256=manifest_sha256,
+        duration_ms=duration_ms,
+        taken_at=facts.taken_at,
+        snapshot=facts.as_point_in_time(),
+        tables=dict(tables),
+        metadata=facts.as_metadata(),
+        tool_version=tool_version,
+    )
+
+
+def finish_verification(
+    verification: Verification,
+    outcome: str,
+    *,
+    detail: str = "",
+    compared: Mapping[str, Any] | None = None,
+    damage_found_by: str = "",
+) -> bool:
+    """Record an outcome and what it means for the backup, both or neither. False when the job is not ours any more.
+
+    A damage that verify found ends with a verify or a prove that passes; one that prove found only with a prove.
+    """
+    now = timezone.now()
+    backup = Backup.objects.filter(pk=verification.backup_id)
+    is_proof = verification.kind == Verification.Kind.PROVE
+    with transaction.atomic():
+        if not _finish(verification, outcome=outcome, detail=detail[:500], compared=dict(compared or {})):
+            return False
+        if outcome == Verification.Outcome.PASS:
+            good: dict[str, Any] = {"damaged_at": None, "damage": "", "damage_found_by": ""}
+            healed = backup if is_proof else backup.exclude(damage_found_by=Verification.Kind.PROVE)
+            healed.update(**good)
+            backup.update(verified_at=now, **({"proven_at": now} if is_proof else {}))
+        elif outcome == Verification.Outcome.FAIL:
+            backup.update(damaged_at=now, damage=detail[:500], damage_found_by=damage_found_by or verification.kind)
+    return True
+
+
+def finish_restore(restore: Restore, *, compared: Mapping[str, Any], duration_ms: int) -> bool:
+    """The database is there under its name. False when the job is not ours any more."""
+    if not _finish(restore, compared=dict(compared), duration_ms=duration_ms):
+        return False
+    detail = {"backup": restore.backup_id, "database": restore.target_database}
+    audit.record(
+        "restored",
+        actor=restore.requested_by,
+        actor_name=restore.requested_by_name,
+        environment=restore.backup.environment,
+        subject=str(restore),
+        detail=detail,
+    )
+    return True
+
+
+def fail(job: Job, code: ErrorCode, sentence: str) -> bool:
+    """End a running job of ours with a reason. False when it is not ours any more."""
+    return bool(_mine(job).update(**_failure(job, code, sentence)))
+
+
+def finish_cancelled(job: Job) -> bool:
+    """End a running job of ours that was asked to stop."""
+    return bool(
+        _mine(job).update(
+            state=State.CANCELLED, finished_at=timezone.now(), lease_expires_at=None, phase="", percent=None
+        )
+    )
+
+
+def fail_abandoned(job: Job, sentence: str) -> bool:
+    """End a running job whose holder is gone: only the attempt that was seen, only once."""
+    still_the_same = _mine(job).filter(lease_expires_at=job.lease_expires_at)
+    return bool(still_the_same.update(**_failure(job, ErrorCode.ABANDONED, sentence)))
+
+
+def mark_swept(job: Job) -> None:
+    """Nothing that the job may have left behind is left."""
+    _rows(job).update(is_swept=True)
+
+
+def delete_backup(backup: Backup) -> None:
+    """Remove a backup with its files, files last: a row without a file would be a promise that nobody can keep.
+
+    Raises RequestError while something reads or writes it.
+    """
+    busy = backup.is_active or any(
+        related.filter(state__in=ACTIVE_STATES).exists() for related in (backup.verifications, backup.restores)
+    )
+    if busy:
+        raise RequestError(f"Backup {backup.pk} is in use: wait until that has ended, or cancel it.")
+    name = backup.artifact
+    backup.delete()
+    storage.delete_artifact(name)
+
+
+def lost_lease() -> JobError:
+    """The reason of an attempt that was declared dead while it was only slow."""
+    return JobError(ErrorCode.ABANDONED, "The job lost its lease and stopped.")
+
+
+def find_queued_without_task(model: type[JobT], now: datetime, patience: timedelta) -> list[JobT]:
+    """Queued jobs whose task has not come for ``patience``; each is noted as enqueued and given to one caller only."""
+    found = []
+    late = models.Q(enqueued_at__lte=now - patience) | models.Q(
+        enqueued_at__isnull=True, requested_at__lte=now - patience
+    )
+    for job in model._default_manager.filter(late, state=State.QUEUED):
+        same = _rows(job).filter(state=State.QUEUED, enqueued_at=job.enqueued_at)
+        if same.update(enqueued_at=now):
+            found.append(job)
+    return found
+
+
+def _finish(job: Job, **fields: Any) -> bool:
+    done: dict[str, Any] = {"state": State.DONE, "phase": "", "percent": 100, "finished_at": timezone.now()}
+    return bool(_mine(job).update(lease_expires_at=None, **done, **fields))
+
+
+def _failure(job: Job, code: ErrorCode, sentence: str) -> dict[str, Any]:
+    """What a failed row says; a verification that failed could not tell anything about its backup."""
+    fields: dict[str, Any] = {
+        "state": State.FAILED,
+        "error": sentence[:500],
+        "error_code": code,
+        "finished_at": timezone.now(),
+        "lease_expires_at": None,
+    }
+    if isinstance(job, Verification):
+        fields |= {"outcome": Verification.Outcome.ERROR, "detail": sentence[:500]}
+    return fields
+
+
+def _rows(job: JobT) -> models.QuerySet[JobT]:
+    return type(job)._default_manager.filter(pk=job.pk)
+
+
+def _mine(job: JobT) -> models.QuerySet[JobT]:
+    return _rows(job).filter(state=State.RUNNING, application_name=job.application_name)
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.BACKUP_LEASE_SECONDS)
+
+
+def _require_done(backup: Backup) -> None:
+    if backup.state != State.DONE:
+        raise RequestError(f"Backup {backup.pk} is {backup.state}: there is nothing to read.")
+
+
+def _backup_of(job: Job) -> Backup:
+    if isinstance(job, Backup):
+        return job
+    assert isinstance(job, Verification | Restore)  # noqa: S101  there are three kinds of job
+    return job.backup
+
+
+def _who(actor: Actor, actor_name: str) -> dict[str, Any]:
+    is_person = actor is not None and actor.is_authenticated
+    return {
+        "requested_by_id": actor.pk if is_person and actor is not None else None,
+        "requested_by_name": actor.get_username() if is_person and actor is not None else actor_name,
+    }
+
+
+def _audit(action: str, backup: Backup, subject: str, actor: Actor, actor_name: str) -> None:
+    audit.record(
+        action,
+        actor=actor,
+        actor_name=actor_name,
+        environment=backup.environment,
+        subject=subject,
+        detail={"backup": backup.pk},
+    )

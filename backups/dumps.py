@@ -1,0 +1,169 @@
+"""Composes one dump: snapshot, pg_dump, pipeline, artifact, manifest; writes the artifact store and the catalogue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from backups import age_keys, catalogue, job_runner, pg_binaries, pg_commands, pipeline, servers, storage
+from backups.errors import ErrorCode, JobError, Place, explain, explain_store_error
+from backups.models import Backup, State
+from backups.process import Child
+from backups.progress import DumpProgress, watch_copies
+from backups.servers import Server
+from backups.snapshot import SnapshotFacts, hold_snapshot
+
+LOCK_ATTEMPTS = 3
+MANIFEST_FORMAT = 1
+
+
+def take(backup_id: int, notice: job_runner.Notice | None = None) -> Backup | None:
+    """Take the queued backup and return it as it ended; None when it was not queued any more."""
+    backup = catalogue.claim(Backup, backup_id)
+    if backup is None:
+        return None
+    with job_runner.running(backup, notice) as run:
+        server = servers.own_server(backup.database)
+        for attempt in range(1, LOCK_ATTEMPTS + 1):
+            try:
+                _dump(run, backup, server)
+                break
+            except JobError as error:
+                if error.code != ErrorCode.LOCK_TIMEOUT or attempt == LOCK_ATTEMPTS:
+                    raise
+                run.enter("waiting for a lock")
+    return Backup.objects.get(pk=backup_id)
+
+
+def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
+    recipients = age_keys.load_recipients()
+    run.enter("connecting")
+    with hold_snapshot(server, run.application_name) as held, run.stopped_by(held.interrupt):
+        facts = held.facts
+        client = pg_binaries.find_client(facts.major)
+        _require_space(backup, facts.database_size_bytes)
+        name = storage.name_artifact(backup.environment_slug, backup.database_name, backup.pk, timezone.now())
+        catalogue.note_artifact(backup, name)
+        progress = DumpProgress(run.show)
+        began = time.monotonic()
+        with (
+            storage.new_artifact(name) as artifact,
+            server.service_file(run.application_name) as service,
+            watch_copies(server, run.application_name, progress.see_tuples),
+            run.child(
+                pg_commands.dump_database(client.pg_dump, service, facts.snapshot_id),
+                secrets=server.secrets,
+                gives_stdout=True,
+                on_line=progress.hear,
+            ) as child,
+        ):
+
+            def pump() -> pipeline.Written:
+                try:
+                    written = pipeline.write_stream(child.stdout, artifact.file, recipients, settings.BACKUP_ZSTD_LEVEL)
+                except OSError as error:
+                    raise explain_store_error(error, str(artifact.path.parent)) from None
+                require_success(child, server.place)
+                return written
+
+            def count() -> dict[str, int]:
+                counts = held.count_rows()
+                progress.learn_counts(counts)
+                return counts
+
+            written, tables = run.wait_for(pump, count)
+            run.enter("storing", 99)
+            run.wait_for(artifact.seal)
+        duration_ms = round((time.monotonic() - began) * 1000)
+    _catalogue(backup, facts, tables, written, client.version, duration_ms)
+
+
+def _catalogue(
+    backup: Backup,
+    facts: SnapshotFacts,
+    tables: Mapping[str, int],
+    written: pipeline.Written,
+    tool_version: str,
+    duration_ms: int,
+) -> None:
+    """The manifest comes after the artifact, the catalogue after both; whatever goes wrong here takes the files away."""
+    is_listed = False
+    try:
+        manifest_sha256 = storage.write_manifest(
+            backup.artifact, _build_manifest(backup, facts, tables, written, tool_version)
+        )
+        is_listed = catalogue.finish_backup(
+            backup,
+            facts=facts,
+            tables=tables,
+            written=written,
+            manifest_sha256=manifest_sha256,
+            tool_version=tool_version,
+            duration_ms=duration_ms,
+        )
+    finally:
+        if not is_listed and not Backup.objects.filter(pk=backup.pk, state=State.DONE).exists():
+            storage.delete_artifact(backup.artifact)
+
+
+def _build_manifest(
+    backup: Backup,
+    facts: SnapshotFacts,
+    tables: Mapping[str, int],
+    written: pipeline.Written,
+    tool_version: str,
+) -> dict[str, Any]:
+    return {
+        "format": MANIFEST_FORMAT,
+        "id": backup.pk,
+        "environment": backup.environment_slug,
+        "database": backup.database_name,
+        "artifact": backup.artifact,
+        "bytes": written.bytes,
+        "sha256": written.sha256,
+        "plain_bytes": written.plain_bytes,
+        "layers": ["pg_dump custom archive", "zstd", "age"],
+        "recipients": age_keys.recipient_names(),
+        "tool": f"pg_dump {tool_version}",
+        "requested_at": backup.requested_at.astimezone(UTC).isoformat(),
+        "snapshot": facts.as_point_in_time(),
+        "tables": dict(tables),
+        "metadata": facts.as_metadata(),
+    }
+
+
+def _require_space(backup: Backup, database_size_bytes: int) -> None:
+    """Refuse before writing: half as much again as the last one took, or the whole database where there was none."""
+    last = (
+        Backup.objects.filter(database=backup.database, state=State.DONE, bytes__isnull=False)
+        .order_by("-taken_at")
+        .values_list("bytes", flat=True)
+        .first()
+    )
+    need = database_size_bytes if last is None else min(database_size_bytes, last * 3 // 2)
+    free = storage.free_bytes()
+    if free < need:
+        raise JobError(
+            ErrorCode.NO_SPACE,
+            f"The backup store {storage.store_directory()} has {_megabytes(free)} free and this backup may need "
+            f"{_megabytes(need)}: free some space and try again.",
+        )
+
+
+def require_success(child: Child, place: Place) -> None:
+    """Wait for a program to end, however long that takes. Raises JobError with its complaint in one sentence."""
+    status = child.wait()
+    if status < 0:
+        raise JobError(ErrorCode.TOOL_FAILED, f"{child.program} was killed by signal {-status}: try again.")
+    if status != 0:
+        raise explain(child.complaint, place, child.program)
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1_000_000:,.0f} MB"

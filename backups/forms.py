@@ -1,0 +1,67 @@
+"""What people type about schedules and restores, checked before anything is stored or done."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from backups.errors import RequestError
+from backups.models import Backup, BackupSchedule
+from backups.names import check_restore_name
+from readiness.models import Database, Environment
+
+
+class ScheduleForm(forms.ModelForm[BackupSchedule]):
+    """When a database is backed up by itself."""
+
+    class Meta:
+        model = BackupSchedule
+        fields = ["database", "cron", "time_zone", "is_enabled"]
+        help_texts = {"cron": "Minute, hour, day, month, weekday: 30 2 * * * is every night at 2:30."}
+
+    def __init__(self, *args: Any, environment: Environment, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        database = self.fields["database"]
+        assert isinstance(database, forms.ModelChoiceField)  # noqa: S101  narrows the type
+        database.queryset = Database.objects.filter(environment=environment)
+        database.label_from_instance = lambda one: one.name  # type: ignore[method-assign]
+        database.empty_label = None
+        self.fields["time_zone"].initial = settings.TIME_ZONE
+        self.fields["time_zone"].widget = forms.Select(choices=[(name, name) for name in sorted(available_timezones())])
+
+
+class RestoreForm(forms.Form):
+    """Into which new database, confirmed by typing the environment's name."""
+
+    target = forms.CharField(
+        label="New database",
+        max_length=63,
+        help_text="It must not exist yet; the database in use stays untouched.",
+        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    confirmation = forms.CharField(
+        label="Type the environment’s name to confirm", widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, backup: Backup, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.backup = backup
+        self.fields["confirmation"].help_text = f"{backup.environment_name}"
+
+    def clean_target(self) -> str:
+        target = str(self.cleaned_data["target"])
+        try:
+            check_restore_name(target)
+        except RequestError as error:
+            raise ValidationError(str(error)) from None
+        return target
+
+    def clean_confirmation(self) -> str:
+        typed = str(self.cleaned_data["confirmation"]).strip()
+        if typed != self.backup.environment_name:
+            raise ValidationError(f"This is not “{self.backup.environment_name}”; nothing was restored.")
+        return typed

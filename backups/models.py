@@ -1,0 +1,236 @@
+"""What was asked of the backup engine and what came of it; rows are written by backups.catalogue only."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import datetime
+
+from cronsim import CronSim, CronSimError
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+
+
+class State(models.TextChoices):
+    """How far a job is. Only the last three are final."""
+
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+ACTIVE_STATES = (State.QUEUED, State.RUNNING)
+
+
+class Trigger(models.TextChoices):
+    """What asked for a job."""
+
+    MANUAL = "manual", "By hand"
+    SCHEDULE = "schedule", "Schedule"
+    COMMAND = "command", "Command line"
+
+
+class Job(models.Model):
+    """Long work that one process claims, keeps alive by renewing a lease, and finishes; a reaper fails the rest."""
+
+    state = models.CharField(max_length=9, choices=State.choices, default=State.QUEUED, db_index=True)
+    phase = models.CharField(max_length=200, blank=True)
+    percent = models.PositiveSmallIntegerField(null=True, blank=True)
+    error = models.CharField(max_length=500, blank=True, help_text="One sentence: what is wrong, where, what to do.")
+    error_code = models.CharField(max_length=30, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    requested_by_name = models.CharField(max_length=150, blank=True)
+    trigger = models.CharField(max_length=8, choices=Trigger.choices, default=Trigger.MANUAL)
+    requested_at = models.DateTimeField(default=timezone.now)
+    enqueued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    # Names the one attempt that may write this row, and its sessions on every server.
+    application_name = models.CharField(max_length=63, blank=True)
+    # Who works on it: {"host", "boot_id", "pid_namespace", "pid", "start_time",
+    # "children": [{"pid", "start_time", "program"}]}; the reaper ends what it finds there.
+    worker = models.JSONField(default=dict, blank=True)
+    # False from the claim until everything that the work may leave behind is known to be gone.
+    is_swept = models.BooleanField(default=True)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the work is still to be done or being done."""
+        return self.state in ACTIVE_STATES
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether someone has asked to stop it and it has not stopped yet."""
+        return self.is_active and self.cancel_requested_at is not None
+
+
+class Backup(Job):
+    """One dump of one database, taken under a snapshot; its file is the artifact."""
+
+    database = models.ForeignKey(
+        "readiness.Database", on_delete=models.SET_NULL, null=True, blank=True, related_name="backups"
+    )
+    environment = models.ForeignKey(
+        "readiness.Environment", on_delete=models.SET_NULL, null=True, blank=True, related_name="backups"
+    )
+    database_name = models.CharField(max_length=63)
+    environment_slug = models.CharField(max_length=60)
+    environment_name = models.CharField(max_length=80)
+
+    artifact = models.CharField(max_length=300, blank=True, help_text="Name in the artifact store.")
+    bytes = models.BigIntegerField(null=True, blank=True)
+    plain_bytes = models.BigIntegerField(null=True, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    manifest_sha256 = models.CharField(max_length=64, blank=True)
+    duration_ms = models.PositiveBigIntegerField(null=True, blank=True, help_text="Of the dump alone.")
+    taken_at = models.DateTimeField(null=True, blank=True, help_text="The moment whose data the backup holds.")
+    # {"lsn", "timeline", "taken_at", "system_identifier", "server_version"}
+    snapshot = models.JSONField(default=dict, blank=True)
+    # {"schema.table": rows}
+    tables = models.JSONField(default=dict, blank=True)
+    # What a restore must know: see backups.snapshot.SnapshotFacts.as_metadata.
+    metadata = models.JSONField(default=dict, blank=True)
+    tool_version = models.CharField(max_length=60, blank=True)
+
+    verified_at = models.DateTimeField(null=True, blank=True)
+    proven_at = models.DateTimeField(null=True, blank=True)
+    damaged_at = models.DateTimeField(null=True, blank=True)
+    damage = models.CharField(max_length=500, blank=True)
+    damage_found_by = models.CharField(max_length=6, blank=True)
+
+    class Meta:
+        ordering = ["-requested_at", "-id"]
+        indexes = [
+            models.Index(fields=["environment", "-requested_at"], name="backup_history"),
+            models.Index(fields=["database", "-taken_at"], name="backup_by_database"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["database"],
+                condition=models.Q(state__in=ACTIVE_STATES),
+                name="one_active_backup_per_database",
+            )
+        ]
+        permissions = [
+            ("take_backup", "Can take, verify and prove backups"),
+            ("download_backup", "Can download backups"),
+            ("restore_backup", "Can restore backups"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.environment_slug}/{self.database_name} #{self.pk}"
+
+    @property
+    def status(self) -> str:
+        """queued, running, failed, cancelled; when done: damaged, else proven, else verified, else done."""
+        if self.state != State.DONE:
+            return str(self.state)
+        if self.damaged_at is not None:
+            return "damaged"
+        if self.proven_at is not None:
+            return "proven"
+        return "verified" if self.verified_at is not None else "done"
+
+
+class Verification(Job):
+    """One reading (verify) or one restore into a scratch database (prove) of a backup, and what it showed."""
+
+    class Kind(models.TextChoices):
+        VERIFY = "verify", "Verify"
+        PROVE = "prove", "Prove"
+
+    class Outcome(models.TextChoices):
+        PASS = "pass", "Passed"  # noqa: S105  a verdict, not a password
+        FAIL = "fail", "Failed"
+        NOT_PROVABLE = "not_provable", "Not provable here"
+        ERROR = "error", "Could not tell"
+
+    backup = models.ForeignKey(Backup, on_delete=models.CASCADE, related_name="verifications")
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
+    detail = models.CharField(max_length=500, blank=True)
+    # verify: {"sha256", "bytes", "plain_bytes"}; prove: {"server", "tables", "rows", "different": [...], "notes": [...]}
+    compared = models.JSONField(default=dict, blank=True)
+    # Where the scratch database was made: {"server": "proof" or "own", "database": name}.
+    scratch = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["-requested_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["backup", "kind"],
+                condition=models.Q(state__in=ACTIVE_STATES),
+                name="one_active_verification_per_kind",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.backup}"
+
+
+class Restore(Job):
+    """One restore of a backup into a new database beside the old one."""
+
+    backup = models.ForeignKey(Backup, on_delete=models.CASCADE, related_name="restores")
+    target_database = models.CharField(max_length=63)
+    duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    # {"tables", "rows", "different": [...], "notes": [...]}
+    compared = models.JSONField(default=dict, blank=True)
+    scratch = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["-requested_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["backup", "target_database"],
+                condition=models.Q(state__in=ACTIVE_STATES),
+                name="one_active_restore_per_name",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.backup} into {self.target_database}"
+
+
+def validate_cron(text: str) -> None:
+    """Raises ValidationError unless cronsim understands the expression."""
+    try:
+        next(CronSim(text, datetime(2024, 1, 1, tzinfo=zoneinfo.ZoneInfo("UTC"))))
+    except (CronSimError, StopIteration):
+        raise ValidationError("This is not a cron expression; give five fields, for example 30 2 * * *.") from None
+
+
+def validate_time_zone(name: str) -> None:
+    """Raises ValidationError unless the name is in the time zone database."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError("This is not a time zone; give a name such as Europe/Berlin.")
+
+
+class BackupSchedule(models.Model):
+    """When a database is backed up by itself: a cron expression read in a time zone."""
+
+    database = models.ForeignKey("readiness.Database", on_delete=models.CASCADE, related_name="backup_schedules")
+    cron = models.CharField(max_length=100, default="30 2 * * *", validators=[validate_cron])
+    time_zone = models.CharField(max_length=60, default="UTC", validators=[validate_time_zone])
+    is_enabled = models.BooleanField("enabled", default=True)
+    next_run_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["database_id", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["database", "cron", "time_zone"], name="backup_schedule_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.database}: {self.cron} ({self.time_zone})"

@@ -1,0 +1,37 @@
+"""Decides which names a restore may give a database, and how the portal's own scratch databases are called; pure."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from backups.errors import RequestError
+
+_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_$.-]{0,62}$")
+_RESERVED = frozenset({"postgres", "template0", "template1"})
+SCRATCH_PREFIX = "preflight_"
+
+
+def check_restore_name(name: str) -> None:
+    """Raises RequestError unless a restore may make a database of this name."""
+    if not _NAME.match(name):
+        raise RequestError(
+            "The new database needs a name of at most 63 letters, digits, and _ $ . -, beginning with a letter or _."
+        )
+    if name.lower() in _RESERVED or name.lower().startswith(SCRATCH_PREFIX):
+        raise RequestError(f"The name {name} is kept for PostgreSQL or the portal itself: choose another.")
+
+
+def name_proof_database(verification_id: int) -> str:
+    """The scratch database of one proof; no other ever has its name."""
+    return f"{SCRATCH_PREFIX}proof_{verification_id}_{secrets.token_hex(4)}"
+
+
+def name_restoring_database(restore_id: int) -> str:
+    """What a restore is called until it is whole."""
+    return f"{SCRATCH_PREFIX}restoring_{restore_id}_{secrets.token_hex(4)}"
+
+
+def is_scratch(name: str) -> bool:
+    """Whether the portal made the database for itself and may drop it."""
+    return bool(re.fullmatch(rf"{SCRATCH_PREFIX}(proof|restoring)_\d+_[0-9a-f]{{8}}", name))

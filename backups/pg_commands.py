@@ -1,0 +1,98 @@
+"""Builds what PostgreSQL's client programs are started with: pure, (argv, env) out, no process, no file.
+
+No secret is in argv or in env: both can be read under /proc. Passwords travel in a service file of mode 0600.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVICE = "preflight"
+LOCK_WAIT = "10s"
+
+
+class ServiceError(ValueError):
+    """A connection cannot be written as a service file; the text is one sentence without a secret."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program to start: its arguments, the first being its path, and its whole environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+    @property
+    def program(self) -> str:
+        """The program's name, for people."""
+        return Path(self.argv[0]).name
+
+
+def render_service(parameters: Mapping[str, str], application_name: str) -> str:
+    """The text of a service file with one service, SERVICE. Raises ServiceError.
+
+    libpq trims white space around a line and knows no escapes, so a value that needs either cannot be written.
+    """
+    if "service" in parameters:
+        raise ServiceError("Give host, user and database in the connection instead of the name of a service.")
+    lines = [f"[{SERVICE}]"]
+    for key, value in {**parameters, "application_name": application_name}.items():
+        if value != value.rstrip() or "\n" in value or "\r" in value:
+            raise ServiceError(f"The {key} of the connection ends in white space, which a service file cannot hold.")
+        if len(f"{key}={value}".encode()) > 1000:
+            raise ServiceError(f"The {key} of the connection is longer than a service file can hold.")
+        lines.append(f"{key}={value}")
+    return "\n".join(lines) + "\n"
+
+
+def dump_database(pg_dump: Path, service_file: Path, snapshot_id: str) -> Command:
+    """Write the database as an uncompressed custom archive to stdout, as the exported snapshot sees it."""
+    return Command(
+        (
+            str(pg_dump),
+            f"--dbname=service={SERVICE}",
+            f"--snapshot={snapshot_id}",
+            f"--lock-wait-timeout={LOCK_WAIT}",
+            "--format=custom",
+            "--compress=0",
+            "--no-password",
+            "--verbose",
+        ),
+        _environment(service_file),
+    )
+
+
+def restore_database(pg_restore: Path, service_file: Path, *, keep_owners: bool, for_proof: bool) -> Command:
+    """Restore the archive on stdin into the service's database, stopping at the first error.
+
+    A copy must never subscribe to what the original subscribes to. A proof leaves tablespaces and publications out
+    as well, because its server need not have them.
+    """
+    argv = [
+        str(pg_restore),
+        f"--dbname=service={SERVICE}",
+        "--exit-on-error",
+        "--no-password",
+        "--no-subscriptions",
+        "--verbose",
+    ]
+    if not keep_owners:
+        argv += ["--no-owner", "--no-acl"]
+    if for_proof:
+        argv += ["--no-tablespaces", "--no-publications"]
+    return Command(tuple(argv), _environment(service_file))
+
+
+def read_archive(pg_restore: Path) -> Command:
+    """Read the archive on stdin to its end, turning it into SQL that goes nowhere."""
+    return Command((str(pg_restore), "--file=/dev/null"), _environment(None))
+
+
+def _environment(service_file: Path | None) -> dict[str, str]:
+    # Messages are read by backups.errors, so they must be English; nothing of the portal's own environment is passed on.
+    environment = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+    if service_file is not None:
+        environment["PGSERVICEFILE"] = str(service_file)
+    return environment

@@ -1,0 +1,109 @@
+"""Restores a backup into a new database on the database's own server; the wanted name only ever holds a whole one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from backups import catalogue, job_runner, names, pg_binaries, restoring, servers, storage
+from backups.errors import ErrorCode, JobError, explain_database_error
+from backups.models import Backup, Restore
+from backups.proof_servers import OWN, ServerFacts, read_server_facts
+from backups.servers import Server
+
+
+def restore(restore_id: int, notice: job_runner.Notice | None = None) -> Restore | None:
+    """Do the queued restore and return it as it ended; None when it was not queued any more."""
+    job = catalogue.claim(Restore, restore_id)
+    if job is None:
+        return None
+    with job_runner.running(job, notice) as run:
+        _restore(run, job)
+    return Restore.objects.get(pk=restore_id)
+
+
+def _restore(run: job_runner.JobRun, job: Restore) -> None:
+    backup = job.backup
+    began = time.monotonic()
+    run.enter("looking before leaping")
+    storage.check_manifest(backup.artifact, backup.manifest_sha256)
+    storage.open_artifact(backup.artifact).close()
+    server = servers.own_server(backup.database)
+    facts = read_server_facts(server, run.application_name)
+    require_possible(backup, facts, server, job.target_database)
+    client = pg_binaries.find_client(facts.major)
+    keep_owners, notes = decide_owners(facts, backup.metadata)
+
+    database = names.name_restoring_database(job.pk)
+    scratch = server.with_database(database)
+    run.enter("creating the database")
+    catalogue.note_scratch(job, OWN, database)
+    with restoring.dropped_afterwards(run, server, database):
+        notes += restoring.create_like_original(server, database, backup.metadata, run.application_name)
+        run.enter("restoring", 0)
+        restoring.restore_artifact(run, backup, scratch, client.pg_restore, keep_owners=keep_owners, for_proof=False)
+        run.enter("comparing", 97)
+        (found,) = run.wait_for(lambda: restoring.count_restored(scratch, run.application_name))
+        comparison = restoring.compare_counts(backup.tables, found, notes)
+        if not comparison.is_equal:
+            raise JobError(ErrorCode.NOT_EQUAL, f"{comparison.sentence} Nothing was kept.")
+        run.enter("renaming", 99)
+        _rename(server, database, job.target_database, run.application_name)
+    duration_ms = round((time.monotonic() - began) * 1000)
+    catalogue.finish_restore(job, compared=comparison.as_json_object(), duration_ms=duration_ms)
+
+
+def require_possible(backup: Backup, facts: ServerFacts, server: Server, target: str) -> None:
+    """Raises JobError with what stands in the way, before anything is made."""
+    where = server.place.server
+    if target in facts.databases:
+        raise name_taken(where, target)
+    if not facts.may_create_databases:
+        raise JobError(
+            ErrorCode.NO_CREATEDB,
+            f"{server.place.user or 'The role'} may not create databases on {where}: "
+            f"run ALTER ROLE {server.place.user} CREATEDB there.",
+        )
+    major = int(backup.metadata["server_version_num"]) // 10000
+    if facts.major < major:
+        raise JobError(
+            ErrorCode.TOOL_FAILED,
+            f"The backup is of PostgreSQL {major} and {where} runs {facts.major}, which cannot take it: use a newer one.",
+        )
+    needed = {str(extension["name"]) for extension in backup.metadata.get("extensions", [])}
+    if missing := sorted(needed - facts.extensions):
+        raise JobError(
+            ErrorCode.TOOL_FAILED, f"The server {where} lacks the extension {', '.join(missing)}: install it there."
+        )
+
+
+def decide_owners(facts: ServerFacts, metadata: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
+    """Whether owners and privileges can be kept, and what to tell when not."""
+    missing = sorted({str(role) for role in metadata.get("roles", [])} - facts.roles)
+    if missing:
+        return False, (f"Owners and privileges were left out, because the server lacks the role {missing[0]}.",)
+    if not facts.is_superuser:
+        return False, ("Owners and privileges were left out, because only a superuser can give them to others.",)
+    return True, ()
+
+
+def name_taken(where: str, name: str) -> JobError:
+    """The reason that stands in for overwriting something."""
+    return JobError(
+        ErrorCode.NAME_TAKEN, f"The server {where} already has a database {name}: choose a name that is free."
+    )
+
+
+def _rename(server: Server, database: str, target: str, application_name: str) -> None:
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(database), sql.Identifier(target))
+    with server.connect(application_name) as connection:
+        try:
+            connection.execute(rename)
+        except psycopg.errors.DuplicateDatabase:
+            raise name_taken(server.place.server, target) from None
+        except psycopg.Error as error:
+            raise explain_database_error(error, server.place) from None

@@ -1,0 +1,219 @@
+"""What prove and restore share: make a database like the original, stream an artifact into it, compare, drop it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from backups import age_keys, job_runner, pg_commands, pipeline, storage
+from backups.dumps import require_success
+from backups.errors import ErrorCode, JobError, explain_database_error, explain_store_error
+from backups.models import Backup
+from backups.names import is_scratch
+from backups.process import Child
+from backups.progress import RestoreProgress
+from backups.servers import Server
+from backups.snapshot import count_rows
+
+logger = logging.getLogger(__name__)
+
+DIFFERENCES_KEPT = 50
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Row counts after a restore against those of the backup; ``different`` holds (table, expected, found)."""
+
+    tables: int
+    rows: int
+    different: tuple[tuple[str, int | None, int | None], ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_equal(self) -> bool:
+        return not self.different
+
+    @property
+    def sentence(self) -> str:
+        """The result for people."""
+        if self.is_equal:
+            return f"All {self.tables:,} tables were restored with all of their {self.rows:,} rows."
+        table, expected, found = self.different[0]
+        return (
+            f"Table {table} has {_rows(found)} after the restore and had {_rows(expected)} in the backup "
+            f"({len(self.different)} of {self.tables} tables differ)."
+        )
+
+    def as_json_object(self) -> dict[str, Any]:
+        return {
+            "tables": self.tables,
+            "rows": self.rows,
+            "different": [
+                {"table": table, "expected": expected, "found": found}
+                for table, expected, found in self.different[:DIFFERENCES_KEPT]
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def compare_counts(expected: Mapping[str, int], found: Mapping[str, int], notes: tuple[str, ...] = ()) -> Comparison:
+    """Every table of either side; a missing one counts as different."""
+    different = tuple(
+        (table, expected.get(table), found.get(table))
+        for table in sorted({*expected, *found})
+        if expected.get(table) != found.get(table)
+    )
+    return Comparison(len(expected), sum(expected.values()), different, notes)
+
+
+def create_like_original(
+    server: Server, name: str, metadata: Mapping[str, Any], application_name: str
+) -> tuple[str, ...]:
+    """Make an empty database with the original's encoding and locale; what had to differ, as sentences.
+
+    Raises JobError: NAME_TAKEN, NO_CREATEDB and what a connection may raise.
+    """
+    with server.connect(application_name) as connection:
+        try:
+            connection.execute(_build_create(name, metadata))
+            return ()
+        except psycopg.errors.DuplicateDatabase:
+            raise JobError(
+                ErrorCode.NAME_TAKEN, f"The server {server.place.server} already has a database {name}: choose another."
+            ) from None
+        except psycopg.errors.InsufficientPrivilege:
+            raise JobError(
+                ErrorCode.NO_CREATEDB,
+                f"{server.place.user or 'The role'} may not create databases on {server.place.server}: "
+                f"run ALTER ROLE {server.place.user} CREATEDB there, or use another role.",
+            ) from None
+        except (
+            psycopg.errors.WrongObjectType,
+            psycopg.errors.InvalidParameterValue,
+            psycopg.errors.InvalidObjectDefinition,
+            psycopg.errors.FeatureNotSupported,
+        ):
+            # The locale is the machine's, not PostgreSQL's: another machine may not have it.
+            fallback = {"encoding": metadata.get("encoding", "UTF8"), "collate": "C", "ctype": "C"}
+            try:
+                connection.execute(_build_create(name, fallback))
+            except psycopg.Error as error:
+                raise explain_database_error(error, server.place) from None
+            return (f"The server lacks the locale {metadata.get('collate')}, so text was sorted as under C.",)
+        except psycopg.Error as error:
+            raise explain_database_error(error, server.place) from None
+
+
+def drop_scratch(server: Server, name: str, application_name: str) -> None:
+    """Drop one of the portal's own scratch databases, whoever is connected; harmless when it is gone. Raises JobError."""
+    assert is_scratch(name)  # noqa: S101  never anybody else's
+    with server.connect(application_name) as connection:
+        try:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        except psycopg.Error as error:
+            raise explain_database_error(error, server.place) from None
+
+
+@contextmanager
+def dropped_afterwards(run: job_runner.JobRun, server: Server, name: str) -> Iterator[None]:
+    """Drop the scratch database after the block, whatever happened in it; what cannot be dropped is left to the reaper."""
+    try:
+        yield
+    finally:
+        try:
+            drop_scratch(server, name, run.application_name)
+        except JobError as error:
+            run.is_clean = False
+            logger.warning("The scratch database %s stays for the reaper: %s", name, error.sentence)
+
+
+def restore_artifact(
+    run: job_runner.JobRun, backup: Backup, server: Server, pg_restore: Path, *, keep_owners: bool, for_proof: bool
+) -> None:
+    """Stream the artifact into the server's database, all of it or an error. Raises JobError."""
+    progress = RestoreProgress(run.show, backup.bytes or 0)
+    with (
+        server.service_file(run.application_name) as service,
+        run.child(
+            pg_commands.restore_database(pg_restore, service, keep_owners=keep_owners, for_proof=for_proof),
+            secrets=server.secrets,
+            reads_stdin=True,
+            on_line=progress.hear,
+        ) as child,
+    ):
+        run.wait_for(lambda: feed_artifact(backup, child, progress))
+        run.wait_for(lambda: require_success(child, server.place))
+
+
+def feed_artifact(backup: Backup, child: Child, progress: RestoreProgress) -> pipeline.ReadBack:
+    """Give a program the plain archive and close its input. Raises JobError when the artifact is not whole.
+
+    The artifact is judged before the program, which may only complain about what a damaged artifact gave it.
+    """
+    identities = age_keys.load_identities()
+    with storage.open_artifact(backup.artifact) as source:
+        try:
+            read = pipeline.read_stream(source, child.stdin, identities, progress.see_bytes)
+        except OSError as error:
+            raise explain_store_error(error, str(storage.artifact_path(backup.artifact))) from None
+    with suppress(OSError, ValueError):
+        # The program may have ended before it had read everything; its status says so.
+        child.stdin.close()
+    require_whole(backup, read)
+    return read
+
+
+def require_whole(backup: Backup, read: pipeline.ReadBack) -> None:
+    """Raises JobError (ARTIFACT_DAMAGED, WRONG_KEY) unless what was read is what was written."""
+    path = storage.artifact_path(backup.artifact)
+    if read.sha256 != backup.sha256:
+        raise JobError(
+            ErrorCode.ARTIFACT_DAMAGED,
+            f"The artifact {path} is damaged: it has {read.bytes:,} bytes with sha256 {read.sha256[:12]}... and was "
+            f"written with {backup.bytes or 0:,} bytes and {backup.sha256[:12]}...: put it back from a copy.",
+        )
+    if read.problem == ErrorCode.WRONG_KEY:
+        raise JobError(
+            ErrorCode.WRONG_KEY,
+            f"The age key of this portal does not open the artifact {path}: put back the key it was encrypted to.",
+        )
+    if read.problem is not None or read.plain_bytes != backup.plain_bytes:
+        raise JobError(
+            ErrorCode.ARTIFACT_DAMAGED,
+            f"The artifact {path} cannot be decrypted and decompressed to its end: take a new backup.",
+        )
+
+
+def count_restored(server: Server, application_name: str) -> dict[str, int]:
+    """{"schema.table": rows} of a restored database. Raises JobError."""
+    with server.connect(application_name) as connection:
+        try:
+            connection.execute("SET row_security = off")
+        except psycopg.Error as error:
+            raise explain_database_error(error, server.place) from None
+        return count_rows(connection, server.place)
+
+
+def _build_create(name: str, metadata: Mapping[str, Any]) -> sql.Composed:
+    clauses: list[tuple[str, Any]] = [
+        ("ENCODING", metadata.get("encoding")),
+        ("LC_COLLATE", metadata.get("collate")),
+        ("LC_CTYPE", metadata.get("ctype")),
+    ]
+    provider, locale = metadata.get("locale_provider"), metadata.get("locale")
+    if provider in {"icu", "builtin"} and locale:
+        clauses += [("LOCALE_PROVIDER", provider), ("ICU_LOCALE" if provider == "icu" else "BUILTIN_LOCALE", locale)]
+        clauses += [("ICU_RULES", metadata.get("icu_rules"))]
+    options = [sql.SQL(f" {key} {{}}").format(sql.Literal(value)) for key, value in clauses if value]  # type: ignore[arg-type]
+    return sql.SQL("CREATE DATABASE {} TEMPLATE template0{}").format(sql.Identifier(name), sql.Composed(options))
+
+
+def _rows(count: int | None) -> str:
+    return "no such table" if count is None else f"{count:,} rows"

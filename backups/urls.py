@@ -1,0 +1,22 @@
+"""Addresses of the backup pages."""
+
+from django.urls import path
+
+from backups import views
+
+urlpatterns = [
+    path("", views.show_backups, name="backups"),
+    path("<int:pk>/", views.show_backup, name="backup"),
+    path("<int:pk>/cancel/", views.cancel_backup, name="cancel_backup"),
+    path("<int:pk>/verify/", views.verify_backup, name="verify_backup"),
+    path("<int:pk>/prove/", views.prove_backup, name="prove_backup"),
+    path("<int:pk>/download/", views.download_backup, name="download_backup"),
+    path("<int:pk>/restore/", views.request_restore, name="request_restore"),
+    path("restores/<int:pk>/", views.show_restore, name="restore"),
+    path("restores/<int:pk>/cancel/", views.cancel_restore, name="cancel_restore"),
+    path("verifications/<int:pk>/cancel/", views.cancel_verification, name="cancel_verification"),
+    path("of/<slug:slug>/", views.show_environment_backups, name="environment_backups"),
+    path("of/<slug:slug>/take/", views.take_backup, name="take_backup"),
+    path("of/<slug:slug>/schedules/", views.add_schedule, name="add_schedule"),
+    path("of/<slug:slug>/schedules/<int:pk>/", views.change_schedule, name="change_schedule"),
+]

@@ -1,0 +1,110 @@
+"""Verifies backups (reads them to the end) and proves them (restores and compares); writes outcomes to the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backups import catalogue, job_runner, names, pg_binaries, pg_commands, restoring, storage
+from backups.errors import ErrorCode, JobError, Place
+from backups.models import Verification
+from backups.process import Child
+from backups.progress import RestoreProgress
+from backups.proof_servers import choose_proof_server
+
+Outcome = Verification.Outcome
+_READING_FAILED = frozenset({ErrorCode.ARTIFACT_MISSING, ErrorCode.ARTIFACT_DAMAGED, ErrorCode.WRONG_KEY})
+_RESTORE_FAILED = frozenset({ErrorCode.TOOL_FAILED, ErrorCode.NOT_EQUAL})
+_CANNOT_BE_DONE_HERE = frozenset(
+    {ErrorCode.NOT_PROVABLE, ErrorCode.NO_CREATEDB, ErrorCode.PERMISSION, ErrorCode.CLIENT_MISSING}
+)
+
+
+def verify(verification_id: int, notice: job_runner.Notice | None = None) -> Verification | None:
+    """Read the whole backup: manifest, sha256, age, zstd, archive. None when it was not queued any more."""
+    verification = catalogue.claim(Verification, verification_id)
+    if verification is None:
+        return None
+    with job_runner.running(verification, notice) as run:
+        try:
+            compared = _read_everything(run, verification)
+        except JobError as error:
+            if error.code not in _READING_FAILED | _RESTORE_FAILED:
+                raise
+            catalogue.finish_verification(verification, Outcome.FAIL, detail=error.sentence)
+        else:
+            detail = f"All {compared['bytes']:,} bytes are as they were written and can be read to the end."
+            catalogue.finish_verification(verification, Outcome.PASS, detail=detail, compared=compared)
+    return Verification.objects.get(pk=verification_id)
+
+
+def prove(verification_id: int, notice: job_runner.Notice | None = None) -> Verification | None:
+    """Restore the backup into a scratch database and compare. None when it was not queued any more."""
+    verification = catalogue.claim(Verification, verification_id)
+    if verification is None:
+        return None
+    with job_runner.running(verification, notice) as run:
+        try:
+            comparison, where = _restore_and_count(run, verification)
+        except JobError as error:
+            if error.code in _CANNOT_BE_DONE_HERE:
+                catalogue.finish_verification(verification, Outcome.NOT_PROVABLE, detail=error.sentence)
+            elif error.code in _READING_FAILED:
+                found_by = Verification.Kind.VERIFY
+                catalogue.finish_verification(
+                    verification, Outcome.FAIL, detail=error.sentence, damage_found_by=found_by
+                )
+            elif error.code in _RESTORE_FAILED:
+                catalogue.finish_verification(verification, Outcome.FAIL, detail=error.sentence)
+            else:
+                raise
+        else:
+            outcome = Outcome.PASS if comparison.is_equal else Outcome.FAIL
+            compared = {"server": where, **comparison.as_json_object()}
+            catalogue.finish_verification(verification, outcome, detail=comparison.sentence, compared=compared)
+    return Verification.objects.get(pk=verification_id)
+
+
+def _read_everything(run: job_runner.JobRun, verification: Verification) -> dict[str, Any]:
+    backup = verification.backup
+    run.enter("reading", 0)
+    storage.check_manifest(backup.artifact, backup.manifest_sha256)
+    storage.open_artifact(backup.artifact).close()
+    client = pg_binaries.find_client(int(backup.metadata["server_version_num"]) // 10000)
+    command = pg_commands.read_archive(client.pg_restore)
+
+    def show_reading(_phase: str, percent: int | None) -> None:
+        run.show("reading", percent)
+
+    progress = RestoreProgress(show_reading, backup.bytes or 0)
+    with run.child(command, reads_stdin=True) as child:
+        (read,) = run.wait_for(lambda: restoring.feed_artifact(backup, child, progress))
+        run.wait_for(lambda: _require_readable(child, backup.artifact))
+    return {"sha256": read.sha256, "bytes": read.bytes, "plain_bytes": read.plain_bytes}
+
+
+def _require_readable(child: Child, artifact: str) -> None:
+    """pg_restore warns about some damage and still ends with 0: any complaint counts."""
+    restoring.require_success(child, Place("on this machine", "", artifact))
+    if complaint := child.complaint.strip():
+        raise JobError(
+            ErrorCode.TOOL_FAILED, f"pg_restore complains about {artifact}: {complaint.splitlines()[0][:300]}."
+        )
+
+
+def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tuple[restoring.Comparison, str]:
+    backup = verification.backup
+    run.enter("choosing a server")
+    storage.open_artifact(backup.artifact).close()
+    chosen = choose_proof_server(backup, run.application_name)
+    client = pg_binaries.find_client(chosen.facts.major)
+    database = names.name_proof_database(verification.pk)
+    scratch = chosen.server.with_database(database)
+    run.enter("creating a scratch database")
+    catalogue.note_scratch(verification, chosen.kind, database)
+    with restoring.dropped_afterwards(run, chosen.server, database):
+        notes = restoring.create_like_original(chosen.server, database, backup.metadata, run.application_name)
+        run.enter("restoring", 0)
+        restoring.restore_artifact(run, backup, scratch, client.pg_restore, keep_owners=False, for_proof=True)
+        run.enter("comparing", 97)
+        (found,) = run.wait_for(lambda: restoring.count_restored(scratch, run.application_name))
+    return restoring.compare_counts(backup.tables, found, notes), chosen.server.place.server

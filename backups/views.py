@@ -1,0 +1,228 @@
+"""Pages of backups: the catalogue, one backup with its progress, schedules, restores; asks, and tasks do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.core.paginator import Paginator
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from backups import catalogue, schedules, storage, tasks
+from backups.errors import JobError, RequestError
+from backups.forms import RestoreForm, ScheduleForm
+from backups.models import Backup, BackupSchedule, Job, Restore, State, Verification
+from portal import audit
+from readiness.models import Database, Environment
+
+PAGE_LENGTH = 50
+
+may_view = permission_required("backups.view_backup", raise_exception=True)
+may_take = permission_required("backups.take_backup", raise_exception=True)
+may_download = permission_required("backups.download_backup", raise_exception=True)
+may_restore = permission_required("backups.restore_backup", raise_exception=True)
+
+
+@may_view
+@require_safe
+def show_backups(request: HttpRequest) -> HttpResponse:
+    """The catalogue, newest first, of all environments."""
+    page = Paginator(_listed(Backup.objects.all()), PAGE_LENGTH).get_page(request.GET.get("page"))
+    restores = Restore.objects.select_related("backup").order_by("-requested_at")[:10]
+    template = "backups/_catalogue.html" if request.headers.get("HX-Request") else "backups/catalogue.html"
+    return render(request, template, {"backups": page, "restores": restores, "page": "backups"})
+
+
+@may_view
+@require_safe
+def show_environment_backups(request: HttpRequest, slug: str) -> HttpResponse:
+    """The backups of one environment: take one, see them, schedule them."""
+    return _render_environment(request, get_object_or_404(Environment, slug=slug), None)
+
+
+@may_take
+@require_POST
+def take_backup(request: HttpRequest, slug: str) -> HttpResponse:
+    """Requests a backup of one database and shows its progress."""
+    database = get_object_or_404(
+        Database.objects.select_related("environment"), environment__slug=slug, pk=request.POST.get("database") or 0
+    )
+    try:
+        backup = catalogue.request_backup(database, actor=request.user)
+    except RequestError as error:
+        messages.error(request, str(error))
+        return redirect("environment_backups", slug)
+    tasks.enqueue(backup)
+    return redirect("backup", backup.pk)
+
+
+@may_view
+@require_safe
+def show_backup(request: HttpRequest, pk: int) -> HttpResponse:
+    """One backup: its progress while it runs, then what it holds and how far it is proven."""
+    backup = get_object_or_404(Backup.objects.select_related("database", "environment"), pk=pk)
+    verifications = list(backup.verifications.all()[:10])
+    restores = list(backup.restores.all()[:10])
+    context = {
+        "backup": backup,
+        "verifications": verifications,
+        "restores": restores,
+        "is_busy": backup.is_active or any(job.is_active for job in [*verifications, *restores]),
+        "tables": sorted(backup.tables.items()),
+        "row_count": sum(backup.tables.values()),
+        "page": "backups",
+    }
+    if request.headers.get("HX-Request"):
+        return render(request, "backups/_backup.html", context)
+    context["form"] = RestoreForm(backup=backup)
+    return render(request, "backups/backup.html", context)
+
+
+@may_take
+@require_POST
+def cancel_backup(request: HttpRequest, pk: int) -> HttpResponse:
+    return _cancel(request, get_object_or_404(Backup, pk=pk), lambda job: ("backup", job.pk))
+
+
+@may_take
+@require_POST
+def cancel_verification(request: HttpRequest, pk: int) -> HttpResponse:
+    job = get_object_or_404(Verification, pk=pk)
+    return _cancel(request, job, lambda _: ("backup", job.backup_id))
+
+
+@may_restore
+@require_POST
+def cancel_restore(request: HttpRequest, pk: int) -> HttpResponse:
+    return _cancel(request, get_object_or_404(Restore, pk=pk), lambda job: ("restore", job.pk))
+
+
+@may_take
+@require_POST
+def verify_backup(request: HttpRequest, pk: int) -> HttpResponse:
+    """Reads the artifact again from beginning to end."""
+    return _request_verification(request, pk, Verification.Kind.VERIFY)
+
+
+@may_take
+@require_POST
+def prove_backup(request: HttpRequest, pk: int) -> HttpResponse:
+    """Restores into a scratch database and compares."""
+    return _request_verification(request, pk, Verification.Kind.PROVE)
+
+
+@may_download
+@require_safe
+def download_backup(request: HttpRequest, pk: int) -> HttpResponse:
+    """The artifact as it is stored: encrypted."""
+    backup = get_object_or_404(Backup, pk=pk, state=State.DONE)
+    try:
+        artifact = storage.open_artifact(backup.artifact)
+    except JobError as error:
+        messages.error(request, error.sentence)
+        return redirect("backup", pk)
+    audit.record("downloaded", actor=request.user, environment=backup.environment, subject=str(backup))
+    return FileResponse(artifact, as_attachment=True, filename=backup.artifact.rpartition("/")[2])
+
+
+@may_restore
+@require_POST
+def request_restore(request: HttpRequest, pk: int) -> HttpResponse:
+    """Requests a restore into a new database, once the environment's name was typed."""
+    backup = get_object_or_404(Backup, pk=pk)
+    form = RestoreForm(request.POST, backup=backup)
+    if form.is_valid():
+        try:
+            restore = catalogue.request_restore(backup, form.cleaned_data["target"], actor=request.user)
+        except RequestError as error:
+            form.add_error(None, str(error))
+        else:
+            tasks.enqueue(restore)
+            return redirect("restore", restore.pk)
+    return render(request, "backups/restore_refused.html", {"backup": backup, "form": form}, status=400)
+
+
+@may_view
+@require_safe
+def show_restore(request: HttpRequest, pk: int) -> HttpResponse:
+    """One restore with its progress and what came of it."""
+    restore = get_object_or_404(Restore.objects.select_related("backup"), pk=pk)
+    template = "backups/_restore.html" if request.headers.get("HX-Request") else "backups/restore.html"
+    return render(request, template, {"restore": restore, "backup": restore.backup, "page": "backups"})
+
+
+@permission_required("backups.add_backupschedule", raise_exception=True)
+@require_POST
+def add_schedule(request: HttpRequest, slug: str) -> HttpResponse:
+    environment = get_object_or_404(Environment, slug=slug)
+    form = ScheduleForm(request.POST, environment=environment)
+    if not form.is_valid():
+        return _render_environment(request, environment, form)
+    schedule = form.save(commit=False)
+    schedule.next_run_at = schedules.next_run_at(schedule.cron, schedule.time_zone, timezone.now())
+    schedule.save()
+    audit.record("scheduled backups of", actor=request.user, environment=environment, subject=str(schedule))
+    messages.success(request, "Scheduled.")
+    return redirect("environment_backups", slug)
+
+
+@permission_required("backups.change_backupschedule", raise_exception=True)
+@require_POST
+def change_schedule(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Turns a schedule on or off, or removes it."""
+    schedule = get_object_or_404(
+        BackupSchedule.objects.select_related("database__environment"), database__environment__slug=slug, pk=pk
+    )
+    environment = schedule.database.environment
+    action = request.POST.get("action")
+    if action == "remove":
+        schedule.delete()
+        audit.record("removed the schedule", actor=request.user, environment=environment, subject=str(schedule))
+    elif action in {"on", "off"}:
+        schedule.is_enabled = action == "on"
+        schedule.next_run_at = schedules.next_run_at(schedule.cron, schedule.time_zone, timezone.now())
+        schedule.save()
+        audit.record(
+            f"turned {action} the schedule", actor=request.user, environment=environment, subject=str(schedule)
+        )
+    return redirect("environment_backups", slug)
+
+
+def _listed(backups):  # type: ignore[no-untyped-def]
+    return backups.select_related("environment", "database").defer("tables", "metadata", "snapshot", "worker")
+
+
+def _render_environment(request: HttpRequest, environment: Environment, form: ScheduleForm | None) -> HttpResponse:
+    context = {
+        "environment": environment,
+        "databases": environment.databases.defer("dsn"),
+        "backups": _listed(Backup.objects.filter(environment=environment))[:PAGE_LENGTH],
+        "restores": Restore.objects.filter(backup__environment=environment).select_related("backup")[:10],
+        "schedules": BackupSchedule.objects.filter(database__environment=environment).select_related("database"),
+        "tab": "backups",
+    }
+    if request.headers.get("HX-Request"):
+        return render(request, "backups/_catalogue.html", context)
+    context["form"] = form or ScheduleForm(environment=environment)
+    return render(request, "backups/environment.html", context, status=400 if form is not None else 200)
+
+
+def _cancel(request: HttpRequest, job: Job, where: Callable[[Job], tuple[str, int]]) -> HttpResponse:
+    if catalogue.request_cancel(job, actor=request.user):
+        messages.success(request, "It is being stopped.")
+    else:
+        messages.info(request, "It had ended already.")
+    return redirect(*where(job))
+
+
+def _request_verification(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    backup = get_object_or_404(Backup, pk=pk)
+    try:
+        tasks.enqueue(catalogue.request_verification(backup, kind, actor=request.user))
+    except RequestError as error:
+        messages.error(request, str(error))
+    return redirect("backup", pk)
