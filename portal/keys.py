@@ -1,5 +1,6 @@
 """Reads the portal's own keys from 0600 files under <var>/keys and writes each of them once, at first use."""
 
+import errno
 import fcntl
 import os
 import secrets
@@ -46,10 +47,7 @@ def read_or_create(path: Path, make: Callable[[], str]) -> str:
                     _write_new(path, make())
         return _read_private(path)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise KeyFileError(
-            f"The key file {path} cannot be used: {reason}. Check its owner and the free space."
-        ) from error
+        raise _explain(path, error) from None
 
 
 def read_existing(path: Path) -> str | None:
@@ -59,8 +57,7 @@ def read_existing(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise KeyFileError(f"The key file {path} cannot be used ({reason}): check its owner.") from error
+        raise _explain(path, error) from None
 
 
 def django_secret(var_dir: Path) -> str:
@@ -108,6 +105,13 @@ def age_recipient(var_dir: Path) -> str:
             except (pyrage.IdentityError, ValueError):
                 break
     raise KeyFileError(f"The key file {path} holds no age identity: put the original file back.")
+
+
+def _explain(path: Path, error: OSError) -> KeyFileError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return KeyFileError(f"The disk that holds {path} is full: free some space and start again.")
+    reason = error.strerror or type(error).__name__
+    return KeyFileError(f"The key file {path} cannot be used ({reason}): check its owner and mode.")
 
 
 def _make_age_identity() -> str:

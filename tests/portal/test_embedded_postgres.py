@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -294,7 +295,7 @@ def test_it_uses_a_short_private_socket_directory_for_a_long_path(tmp_path: Path
     finally:
         cluster.remove()
         if os.geteuid() == 0:
-            cluster.home.path.parent.rmdir()
+            shutil.rmtree(cluster.home.path.parent)
     assert not directory.exists()
 
 
@@ -302,7 +303,8 @@ def test_it_refuses_a_socket_directory_that_others_may_enter(tmp_path: Path) -> 
     home = tmp_path / ("deep-" * 20)
     home.mkdir()
     open_to_all = Path("/tmp") / f"preflight-{os.getpid()}"
-    open_to_all.mkdir(mode=0o755)
+    open_to_all.mkdir()
+    open_to_all.chmod(0o755)
     try:
         chosen = cluster_config.prepare_socket_dir(open_to_all, home)
         chosen.rmdir()
@@ -332,7 +334,7 @@ def test_it_moves_the_cluster_of_a_deleted_clone_out_of_the_way(cluster: Cluster
     (message,) = [record.getMessage() for record in caplog.records if "deleted clone" in record.getMessage()]
     aside = Path(re.search(r"/\S+orphan-\w+", message)[0])  # type: ignore[index]
     assert (aside / "data" / FINGERPRINT_FILE).is_file()
-    subprocess.run(["rm", "-rf", str(aside)], check=True)
+    shutil.rmtree(aside)
 
 
 def test_it_names_the_package_of_a_cluster_made_by_another_major(cluster: Cluster) -> None:
