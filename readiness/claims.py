@@ -1,0 +1,106 @@
+"""Who probes what now: keeps ProbeSchedule rows in step with environments and claims those that are due."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from readiness.models import Database, Endpoint, Environment, ProbeSchedule
+from readiness.probes.schedule import next_run_at
+
+CLAIM_LIMIT = 2_000
+# A batch is two rounds of deadlines; what is not released by then was lost with its worker.
+CLAIM_TIMEOUTS = 2
+CLAIM_SLACK_SECONDS = 10
+DATABASE_KINDS = frozenset({"postgres"})
+
+
+def configured_kinds(*, has_endpoints: bool, has_databases: bool) -> list[str]:
+    """The kinds of probe that have something to probe, in the order of the settings."""
+    return [
+        kind
+        for kind in settings.READINESS_PROBES
+        if (has_databases if kind in DATABASE_KINDS else has_endpoints)
+    ]  # fmt: skip
+
+
+def sync_schedules(now: datetime, environments: Collection[Environment] | None = None) -> None:
+    """Gives every active environment a schedule for each kind it has a target for, and takes away the others."""
+    active = Environment.objects.active().annotate(
+        has_endpoints=Exists(Endpoint.objects.filter(environment=OuterRef("pk"))),
+        has_databases=Exists(Database.objects.filter(environment=OuterRef("pk"))),
+    )
+    existing = ProbeSchedule.objects.all()
+    if environments is not None:
+        keys = [environment.pk for environment in environments]
+        active, existing = active.filter(pk__in=keys), existing.filter(environment_id__in=keys)
+    wanted = {
+        (environment.pk, kind)
+        for environment in active
+        for kind in configured_kinds(
+            has_endpoints=environment.has_endpoints, has_databases=environment.has_databases
+        )
+    }  # fmt: skip
+    present = {(schedule.environment_id, schedule.kind): schedule.pk for schedule in existing}
+    ProbeSchedule.objects.filter(pk__in=[pk for key, pk in present.items() if key not in wanted]).delete()
+    ProbeSchedule.objects.bulk_create(
+        [
+            ProbeSchedule(
+                environment_id=environment_id,
+                kind=kind,
+                interval_seconds=settings.PROBE_INTERVAL_SECONDS,
+                next_run_at=now,
+            )
+            for environment_id, kind in sorted(wanted - present.keys())
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def claim_due(now: datetime, limit: int = CLAIM_LIMIT) -> list[int]:
+    """Claims due schedules for whoever calls, and moves them on; returns their ids.
+
+    Two claimers never get the same row: each skips what the other has locked, and a claimed row is not due again
+    before the claim runs out. A claim that ran out was never released: its worker died, so the row is due at once.
+    """
+    with transaction.atomic():
+        due = list(
+            ProbeSchedule.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(is_enabled=True, environment__retired_at__isnull=True)
+            .filter(Q(claimed_until__lte=now) | Q(claimed_until__isnull=True, next_run_at__lte=now))
+            .order_by("next_run_at", "pk")[:limit]
+        )
+        return _claim(due, now)
+
+
+def claim_now(environment: Environment, now: datetime) -> list[int]:
+    """Claims every kind of one environment that nobody is probing at this moment; returns their ids."""
+    with transaction.atomic():
+        free = list(
+            ProbeSchedule.objects.select_for_update()
+            .filter(environment=environment)
+            .filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now))
+            .order_by("pk")
+        )
+        for schedule in free:
+            schedule.requested_at = now
+        return _claim(free, now)
+
+
+def release(schedule_ids: Collection[int]) -> None:
+    """Gives claims back once the results are stored."""
+    ProbeSchedule.objects.filter(pk__in=schedule_ids).update(claimed_until=None, requested_at=None)
+
+
+def _claim(schedules: list[ProbeSchedule], now: datetime) -> list[int]:
+    for schedule in schedules:
+        schedule.next_run_at = next_run_at(schedule.next_run_at, schedule.interval_seconds, now)
+        schedule.claimed_until = now + timedelta(
+            seconds=CLAIM_TIMEOUTS * settings.PROBE_TIMEOUT_SECONDS + CLAIM_SLACK_SECONDS
+        )
+    ProbeSchedule.objects.bulk_update(schedules, ["next_run_at", "claimed_until", "requested_at"])
+    return [schedule.pk for schedule in schedules]
