@@ -1,0 +1,94 @@
+"""The recurring jobs and the heartbeat: what the supervisor and django-q2's scheduler call; writes WorkerPulse rows."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django_q.models import Schedule
+
+from portal.models import WorkerPulse
+
+CLUSTERS = ("default", "long")
+ALIVE_SECONDS = 45
+
+
+@dataclass(frozen=True)
+class RecurringJob:
+    """One line of the plan: a name, what to call, how often, on which cluster."""
+
+    name: str
+    func: str
+    minutes: int
+    cluster: str = "default"
+
+
+RECURRING_JOBS = (
+    RecurringJob("Probe what is due", "readiness.tasks.tick", 1),
+    RecurringJob("Start backups that are due", "backups.tasks.tick", 1),
+    RecurringJob("Fail abandoned backups and restores", "backups.tasks.reap", 1),
+    RecurringJob("Drop old probe runs", "readiness.tasks.prune", 24 * 60),
+)
+
+
+def setup_schedules() -> None:
+    """Makes django-q2's schedule hold exactly RECURRING_JOBS; names are not unique in its table, so by hand."""
+    for job in RECURRING_JOBS:
+        wanted = {
+            "func": job.func,
+            "schedule_type": Schedule.MINUTES,
+            "minutes": job.minutes,
+            "cluster": job.cluster,
+            "repeats": -1,
+        }
+        same = Schedule.objects.filter(name=job.name).order_by("pk")
+        first = same.first()
+        if first is None:
+            Schedule.objects.create(name=job.name, next_run=timezone.now(), **wanted)
+            continue
+        same.exclude(pk=first.pk).delete()
+        Schedule.objects.filter(pk=first.pk).update(**wanted)
+    Schedule.objects.exclude(name__in=[job.name for job in RECURRING_JOBS]).filter(
+        func__regex=r"^(portal|readiness|backups)\."
+    ).delete()
+
+
+def beat(cluster: str) -> None:
+    """Runs as a task: proof that ``cluster`` fetched something from its queue and executed it."""
+    WorkerPulse.objects.update_or_create(
+        cluster=cluster, defaults={"returned_at": timezone.now(), "host": socket.gethostname()}
+    )
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Whether a cluster lives: ``last_seen_seconds`` is None when it never did."""
+
+    alive: bool
+    last_seen_seconds: int | None
+
+
+def read_pulses(now: datetime, busy_until: datetime | None = None) -> dict[str, Pulse]:
+    """The pulse of every cluster, in one query.
+
+    ``busy_until`` is the latest lease of a running long job: whoever renews a lease is alive, though its workers are
+    too busy to fetch a heartbeat.
+    """
+    seen = dict(WorkerPulse.objects.values_list("cluster", "returned_at"))
+    pulses = {}
+    for cluster in CLUSTERS:
+        returned_at = seen.get(cluster)
+        age = None if returned_at is None else max(0, int((now - returned_at).total_seconds()))
+        alive = age is not None and age <= ALIVE_SECONDS
+        if cluster == "long" and busy_until is not None and busy_until > now:
+            alive = True
+        pulses[cluster] = Pulse(alive, age)
+    return pulses
+
+
+def lost_since(pulses: dict[str, Pulse], now: datetime) -> datetime | None:
+    """Since when a cluster has been silent, the longest one first; None while all are alive."""
+    silent = [pulse.last_seen_seconds or 0 for pulse in pulses.values() if not pulse.alive]
+    return now - timedelta(seconds=max(silent)) if silent else None
