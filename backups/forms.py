@@ -15,7 +15,7 @@ from backups.names import check_restore_name
 from readiness.models import Database, Environment
 
 
-class ScheduleForm(forms.ModelForm[BackupSchedule]):
+class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     """When a database is backed up by itself."""
 
     class Meta:

@@ -1,0 +1,243 @@
+"""Gathers what the dashboard and the environment's page show, in a fixed number of queries; knows no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from backups.leases import read_lease_end
+from backups.models import ACTIVE_STATES, Backup
+from portal.jobs import Pulse, read_pulses
+from portal.models import AuditEvent
+from portal.words import word_age, word_span
+from readiness.checklists.assessment import Assessment, assess
+from readiness.checklists.facts import Facts, ProbeFact
+from readiness.checklists.gate import KIND_TITLES, Reason, Verdict
+from readiness.checklists.template import load_template
+from readiness.models import Environment, ItemEvent, StatusChange
+
+ACTIVITY_LENGTH = 20
+TLS_WARN_DAYS = 21
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fact in five seconds: a status, a word, how old it is, and the sentence behind it."""
+
+    title: str
+    status: str
+    word: str
+    at: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One environment on the dashboard."""
+
+    environment: Environment
+    url: str
+    is_go: bool
+    reasons: tuple[Reason, ...]
+    done_count: int
+    item_count: int
+    cells: tuple[Cell, ...]
+    beats: str
+    running: str
+
+    @property
+    def blocker_count(self) -> int:
+        return len(self.reasons)
+
+
+@dataclass(frozen=True)
+class Activity:
+    """One line of what happened: when, who or what, and how it ended."""
+
+    at: datetime
+    text: str
+    status: str
+    environment_slug: str = ""
+    environment_name: str = ""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything on the dashboard."""
+
+    cards: tuple[Card, ...]
+    ready_count: int
+    pulses: Mapping[str, Pulse]
+    activity: tuple[Activity, ...]
+    observed_at: datetime | None
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence."""
+        total = len(self.cards)
+        if not total:
+            return "No environment yet"
+        if self.ready_count == total:
+            return "The environment is ready" if total == 1 else f"All {total} environments are ready"
+        noun = "environment is" if total == 1 else "environments is" if self.ready_count == 1 else "environments are"
+        return f"{self.ready_count} of {total} {noun} ready"
+
+    @property
+    def silent_clusters(self) -> list[tuple[str, str]]:
+        """Clusters of workers without a sign of life, each with how long, in words."""
+        return describe_silence(self.pulses)
+
+
+def describe_silence(pulses: Mapping[str, Pulse]) -> list[tuple[str, str]]:
+    """(cluster, how long silent) for every cluster that is not alive."""
+    return [
+        (
+            name,
+            "has never been seen"
+            if pulse.last_seen_seconds is None
+            else f"silent for {word_span(timedelta(seconds=pulse.last_seen_seconds))}",
+        )
+        for name, pulse in pulses.items()
+        if not pulse.alive
+    ]
+
+
+def load_fleet(now: datetime) -> Fleet:
+    """All active environments, worst first, with pulses and recent activity."""
+    environments = list(Environment.objects.active().select_related("owner"))
+    assessments = assess(environments, now)
+    running = _running_work([environment.pk for environment in environments])
+    cards = sorted(
+        (_make_card(assessments[environment.pk], running.get(environment.pk, "")) for environment in environments),
+        key=_urgency,
+    )
+    observed = [fact.observed_at for one in assessments.values() for fact in one.facts.probes.values()]
+    return Fleet(
+        cards=tuple(cards),
+        ready_count=sum(card.is_go for card in cards),
+        pulses=read_pulses(now, read_lease_end()),
+        activity=tuple(load_activity()),
+        observed_at=max((at for at in observed if at is not None), default=None),
+    )
+
+
+def probe_cell(fact: ProbeFact | None, kind: str) -> Cell:
+    """One kind as the dashboard words it: certificate days, header grade, database health, reachability."""
+    title = {"tls": "Certificate", "headers": "Headers", "postgres": "Database", "http": "Site"}.get(
+        kind, KIND_TITLES.get(kind, kind)
+    )
+    if fact is None:
+        return Cell(title, "idle", "not connected")
+    if fact.status is None:
+        return Cell(title, "idle", "no result yet")
+    if fact.is_stale:
+        return Cell(title, "stale", "out of date", fact.observed_at, fact.summary)
+    return Cell(title, fact.status, _word_for(fact), fact.observed_at, fact.summary)
+
+
+def backup_cell(facts: Facts) -> Cell:
+    """How old the newest proven backup is, and whether that is good enough."""
+    backups = facts.backups
+    if facts.is_backup_proven:
+        return Cell("Proven backup", "pass", word_age(backups.newest_proven_at, facts.now))
+    if backups.newest_proven_at is not None:
+        return Cell("Proven backup", "warn", word_age(backups.newest_proven_at, facts.now))
+    if backups.last_error:
+        return Cell("Proven backup", "fail", "failed", backups.last_failed_at, backups.last_error)
+    if backups.newest_done_at is not None:
+        return Cell("Proven backup", "warn", "not proven", backups.newest_done_at)
+    return Cell("Proven backup", "fail", "none yet")
+
+
+def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_LENGTH) -> list[Activity]:
+    """The newest status changes, ticks, comments and audited actions, of one environment or of all."""
+    changes = StatusChange.objects.select_related("environment").exclude(from_status="", to_status="pass")
+    events = ItemEvent.objects.select_related("environment")
+    audits = AuditEvent.objects.all()
+    if environment is not None:
+        changes, events = changes.filter(environment=environment), events.filter(environment=environment)
+        audits = audits.filter(environment_slug=environment.slug)
+    titles = {item.key: item.title.en for item in load_template().items}
+    found = [
+        *(_change_activity(change) for change in changes[:limit]),
+        *(
+            Activity(
+                event.at,
+                f"{event.actor_name} {event.get_kind_display()} “{titles.get(event.key, event.key)}”",
+                "pass" if event.kind == ItemEvent.Kind.TICK else "idle",
+                event.environment.slug,
+                event.environment.name,
+            )
+            for event in events[:limit]
+        ),
+        *(
+            Activity(
+                audit.at,
+                f"{audit.actor_name} {audit.action} {audit.subject}".strip(),
+                str(audit.detail.get("status", "idle")),
+                audit.environment_slug,
+                audit.environment_slug,
+            )
+            for audit in audits[:limit]
+        ),
+    ]
+    return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
+
+
+def _make_card(assessment: Assessment, running: str) -> Card:
+    facts = assessment.facts
+    cells = [probe_cell(facts.probes.get(kind), kind) for kind in settings.READINESS_PROBES]
+    http = assessment.states.get("http")
+    return Card(
+        environment=assessment.environment,
+        url=assessment.endpoints[0].url if assessment.endpoints else "",
+        is_go=assessment.decision.verdict is Verdict.GO,
+        reasons=assessment.decision.reasons,
+        done_count=assessment.done_count,
+        item_count=len(assessment.standings),
+        cells=(*cells, backup_cell(facts)),
+        beats=http.beats if http is not None else "",
+        running=running,
+    )
+
+
+def _urgency(card: Card) -> tuple[bool, int, str]:
+    """Sort key, worst first: not ready before ready, then the most blockers."""
+    return card.is_go, -card.blocker_count, card.environment.name
+
+
+def _word_for(fact: ProbeFact) -> str:
+    data = fact.data
+    if fact.kind == "tls" and fact.status in {"pass", "warn"} and data.get("days_left") is not None:
+        return f"{data['days_left']} d"
+    if fact.kind == "headers" and data.get("grade"):
+        return str(data["grade"])
+    if fact.reason:
+        return fact.reason.replace("_", " ")
+    return {"pass": "healthy", "warn": "warning", "fail": "failing", "error": "could not tell", "skipped": "skipped"}[
+        fact.status or "error"
+    ]
+
+
+def _change_activity(change: StatusChange) -> Activity:
+    title = KIND_TITLES.get(change.kind, change.kind)
+    words = {"pass": "is good again", "warn": "has a warning", "fail": "fails", "error": "could not be told"}
+    text = f"{title} {words.get(change.to_status, change.to_status)}"
+    if change.to_status != "pass" and change.summary:
+        text += f": {change.summary}"
+    return Activity(change.at, text, change.to_status, change.environment.slug, change.environment.name)
+
+
+def _running_work(environment_ids: Sequence[int]) -> dict[int, str]:
+    """What each environment's newest unfinished backup is doing, in words."""
+    running = Backup.objects.filter(environment_id__in=environment_ids, state__in=ACTIVE_STATES).values_list(
+        "environment_id", "phase", "percent"
+    )
+    return {
+        environment_id: f"Backup: {phase or 'queued'}" + (f", {percent} %" if percent is not None else "")
+        for environment_id, phase, percent in running
+        if environment_id is not None
+    }

@@ -1,0 +1,27 @@
+"""The site's addresses."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from portal import health, views
+
+urlpatterns = [
+    path("", views.show_dashboard, name="dashboard"),
+    path("healthz", health.show_health, name="healthz"),
+    path("readyz", health.show_readiness, name="readyz"),
+    path("people/", views.show_people, name="people"),
+    path("people/invite/", views.invite_person, name="invite_person"),
+    path("people/<int:pk>/", views.change_person, name="change_person"),
+    path("people/<int:pk>/link/", views.show_invitation, name="show_invitation"),
+    path("key/", views.show_key, name="backup_key"),
+    path("key/confirm/", views.confirm_key, name="confirm_key"),
+    path("accounts/", include("allauth.account.urls")),
+    path("admin/", admin.site.urls),
+    path("environments/", include("readiness.urls")),
+    path("environments/<slug:slug>/", views.show_environment, name="environment"),
+    path("backups/", include("backups.urls")),
+]
+
+handler403 = "portal.views.forbidden"
+handler404 = "portal.views.not_found"
+handler500 = "portal.views.server_error"

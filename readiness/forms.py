@@ -1,0 +1,130 @@
+"""What people type about environments, checked before it is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.utils.text import slugify
+
+from portal.secrets import is_reference
+from readiness.models import Database, Endpoint, Environment
+from readiness.probes.base import TargetError, TargetOptions
+from readiness.probes.registry import get_probe
+
+RESERVED_SLUGS = {"add", "new", "retired"}
+
+
+class EnvironmentForm(forms.ModelForm):  # type: ignore[type-arg]
+    """An environment's own facts. The slug is made from the name when it is left empty."""
+
+    tags = forms.CharField(required=False, max_length=200, help_text="Separated by commas.")
+
+    class Meta:
+        model = Environment
+        fields = ["name", "slug", "kind", "owner", "target_date", "tags", "ca_bundle"]
+        widgets = {
+            "target_date": forms.DateInput(attrs={"type": "date"}),
+            "ca_bundle": forms.Textarea(attrs={"rows": 4, "class": "mono", "spellcheck": "false"}),
+        }
+        help_texts = {
+            "slug": "Its name in addresses and on the command line; made from the name when left empty.",
+            "owner": "Who is asked when something is wrong.",
+            "target_date": "When it shall go live.",
+            "ca_bundle": "PEM certificates of your own certificate authority, if its sites use one.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slug"].required = False
+        owner = self.fields["owner"]
+        assert isinstance(owner, forms.ModelChoiceField)  # noqa: S101  narrows the type
+        owner.queryset = User.objects.filter(is_active=True).order_by("username")
+        owner.empty_label = "nobody yet"
+        if self.instance.pk:
+            self.initial["tags"] = ", ".join(self.instance.tags)
+
+    def clean_tags(self) -> list[str]:
+        tags = [tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()]
+        if any(len(tag) > 40 for tag in tags):
+            raise ValidationError("A tag has at most 40 characters.")
+        return list(dict.fromkeys(tags))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        slug = cleaned.get("slug") or slugify(cleaned.get("name") or "")[:60]
+        if not slug:
+            self.add_error("slug", "Give a slug: the name holds no letter that could make one.")
+        elif slug in RESERVED_SLUGS:
+            self.add_error("slug", f"The slug {slug} is taken by the portal itself.")
+        elif Environment.objects.filter(slug=slug).exclude(pk=self.instance.pk).exists():
+            self.add_error("slug", f"There is already an environment with the slug {slug}.")
+        cleaned["slug"] = slug
+        return cleaned
+
+
+class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
+    """One URL; a URL that the environment has already is refused in words."""
+
+    class Meta:
+        model = Endpoint
+        fields = ["role", "url", "health_path"]
+        widgets = {
+            "url": forms.URLInput(attrs={"placeholder": "https://app.example.org/"}),
+            "health_path": forms.TextInput(attrs={"placeholder": "/health"}),
+        }
+        help_texts = {"health_path": "For an API: the path that answers 2xx when it is well."}
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"]
+        same = Endpoint.objects.filter(environment=self.instance.environment, url=url).exclude(pk=self.instance.pk)
+        if same.exists():
+            raise ValidationError("This environment has that URL already.")
+        return url
+
+
+class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
+    """One database. An empty connection keeps the stored one, which is never shown again."""
+
+    class Meta:
+        model = Database
+        fields = ["name", "dsn", "prove_on_own_server"]
+        widgets = {
+            "dsn": forms.TextInput(
+                attrs={
+                    "placeholder": "postgresql://user:password@host:5432/name",
+                    "autocomplete": "off",
+                    "spellcheck": "false",
+                    "class": "mono",
+                }
+            ),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].initial = "main"
+        if self.instance.pk:
+            self.fields["dsn"].required = False
+            self.initial["dsn"] = self.instance.dsn if is_reference(self.instance.dsn) else ""
+            if not is_reference(self.instance.dsn):
+                self.fields["dsn"].help_text = "Leave empty to keep the stored connection."
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        same = Database.objects.filter(environment=self.instance.environment, name=name).exclude(pk=self.instance.pk)
+        if same.exists():
+            raise ValidationError(f"This environment has a database called {name} already.")
+        return name
+
+    def clean_dsn(self) -> str:
+        dsn = str(self.cleaned_data["dsn"] or "").strip()
+        if not dsn:
+            return Database.objects.get(pk=self.instance.pk).dsn if self.instance.pk else ""
+        if not is_reference(dsn):
+            try:
+                get_probe("postgres").parse_target(dsn, TargetOptions())
+            except TargetError as error:
+                raise ValidationError(str(error)) from None
+        return dsn

@@ -1,0 +1,23 @@
+"""Addresses under /environments/; the page of one environment is the site's, which knows its backups too."""
+
+from django.urls import path
+
+from readiness.views import checklists, environments, probes
+
+urlpatterns = [
+    path("add/", environments.add_environment, name="add_environment"),
+    path("<slug:slug>/settings/", environments.change_environment, name="environment_settings"),
+    path("<slug:slug>/retire/", environments.retire_environment, name="retire_environment"),
+    path("<slug:slug>/endpoints/", environments.add_endpoint, name="add_endpoint"),
+    path("<slug:slug>/endpoints/<int:pk>/remove/", environments.remove_endpoint, name="remove_endpoint"),
+    path("<slug:slug>/databases/", environments.save_database, name="add_database"),
+    path("<slug:slug>/databases/<int:pk>/", environments.save_database, name="change_database"),
+    path("<slug:slug>/databases/<int:pk>/remove/", environments.remove_database, name="remove_database"),
+    path("<slug:slug>/databases/<int:pk>/test/", environments.test_connection, name="test_connection"),
+    path("<slug:slug>/items/<str:key>/", checklists.show_item, name="item"),
+    path("<slug:slug>/items/<str:key>/tick/", checklists.tick_item, name="tick_item"),
+    path("<slug:slug>/items/<str:key>/comment/", checklists.comment_item, name="comment_item"),
+    path("<slug:slug>/probes/", probes.show_probes, name="environment_probes"),
+    path("<slug:slug>/probes/now/", probes.probe_now, name="probe_now"),
+    path("<slug:slug>/probes/<slug:kind>/", probes.show_history, name="probe_history"),
+]

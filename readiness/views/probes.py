@@ -1,0 +1,64 @@
+"""The probes of one environment: what they found, what they found before, and probing now."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from portal import audit
+from readiness.checklists.assessment import assess
+from readiness.models import Environment, ProbeRun, ProbeSchedule
+from readiness.tasks import request_probes
+
+HISTORY_LENGTH = 50
+
+
+@permission_required("readiness.view_environment", raise_exception=True)
+@require_safe
+def show_probes(request: HttpRequest, slug: str) -> HttpResponse:
+    """All kinds of one environment with their findings."""
+    environment = get_object_or_404(Environment, slug=slug)
+    assessment = assess([environment], timezone.now())[environment.pk]
+    schedules = {schedule.kind: schedule for schedule in ProbeSchedule.objects.filter(environment=environment)}
+    rows = [
+        (kind, fact, assessment.states.get(kind), schedules.get(kind)) for kind, fact in assessment.facts.probes.items()
+    ]
+    context = {
+        "environment": environment,
+        "rows": rows,
+        "is_probing": any(schedule.requested_at for schedule in schedules.values()),
+        "tab": "probes",
+    }
+    template = "readiness/_probes.html" if request.headers.get("HX-Request") else "readiness/probes.html"
+    return render(request, template, context)
+
+
+@permission_required("readiness.view_proberun", raise_exception=True)
+@require_safe
+def show_history(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
+    """The last runs of one kind."""
+    if kind not in settings.READINESS_PROBES:
+        raise Http404
+    environment = get_object_or_404(Environment, slug=slug)
+    runs = ProbeRun.objects.filter(environment=environment, kind=kind).defer("data", "findings")[:HISTORY_LENGTH]
+    context = {"environment": environment, "kind": kind, "runs": runs, "tab": "probes"}
+    return render(request, "readiness/probe_history.html", context)
+
+
+@permission_required("readiness.run_probe", raise_exception=True)
+@require_POST
+def probe_now(request: HttpRequest, slug: str) -> HttpResponse:
+    """Queues every configured kind at once."""
+    environment = get_object_or_404(Environment.objects.active(), slug=slug)
+    queued = request_probes(environment)
+    if queued:
+        audit.record("probed", actor=request.user, environment=environment, subject=str(environment))
+        messages.success(request, f"{queued} probes are on their way.")
+    else:
+        messages.info(request, "Nothing to probe: it is being probed at this moment, or nothing is connected yet.")
+    return redirect("environment_probes", slug)
