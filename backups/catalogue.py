@@ -6,6 +6,7 @@ processes never both do, finish or fail the same job, whatever line they are kil
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     Actor = AbstractBaseUser | AnonymousUser | None
 
+logger = logging.getLogger(__name__)
+
 JobT = TypeVar("JobT", bound=Job)
 JOB_MODELS: tuple[type[Job], ...] = (Backup, Verification, Restore)
 
@@ -46,6 +49,8 @@ def request_backup(
     database: Database, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
 ) -> Backup:
     """A queued backup of the database. Raises RequestError when one is queued or running already."""
+    for running in Backup.objects.filter(database=database, state=State.RUNNING):
+        fail_if_abandoned(running)
     try:
         with transaction.atomic():
             backup = Backup.objects.create(
@@ -255,10 +260,27 @@ def finish_cancelled(job: Job) -> bool:
     )
 
 
-def fail_abandoned(job: Job, sentence: str) -> bool:
-    """End a running job whose holder is gone: only the attempt that was seen, only once."""
-    still_the_same = _mine(job).filter(lease_expires_at=job.lease_expires_at)
-    return bool(still_the_same.update(**_failure(job, ErrorCode.ABANDONED, sentence)))
+def fail_if_abandoned(job: Job) -> bool:
+    """Fail a running job whose holder is dead or has stopped renewing: the attempt that was seen, and only once.
+
+    A holder on this machine is looked at, so its death is known at once; one elsewhere only by its lease.
+    """
+    doing = job.phase or "starting"
+    host, pid = job.worker.get("host", "an unknown host"), job.worker.get("pid", "?")
+    if leftovers.is_dead(job.worker):
+        sentence = f"The worker died while {doing} (process {pid} on {host}): nothing was kept, start it again."
+    elif job.lease_expires_at is None or job.lease_expires_at < timezone.now():
+        sentence = (
+            f"The worker on {host} gave no sign of life for {settings.BACKUP_LEASE_SECONDS} seconds while {doing}: "
+            "nothing was kept, start it again."
+        )
+    else:
+        return False
+    seen = _mine(job).filter(lease_expires_at=job.lease_expires_at)
+    if not seen.update(**_failure(job, ErrorCode.ABANDONED, sentence)):
+        return False
+    logger.warning("%s: %s", job, sentence)
+    return True
 
 
 def mark_swept(job: Job) -> None:

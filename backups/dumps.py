@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -92,7 +91,7 @@ def _catalogue(
     tool_version: str,
     duration_ms: int,
 ) -> None:
-    """The manifest comes after the artifact, the catalogue after both; whatever goes wrong here takes the files away."""
+    """The manifest comes after the artifact, the catalogue after both; what goes wrong here takes the files away."""
     is_listed = False
     try:
         manifest_sha256 = storage.write_manifest(

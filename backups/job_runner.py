@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -140,7 +141,7 @@ class _Work(threading.Thread):
     def run(self) -> None:
         try:
             self.result = self._work()
-        except BaseException as error:  # noqa: BLE001  raised again by the thread that waits
+        except BaseException as error:
             self.error = error
 
 
@@ -158,22 +159,22 @@ def running(job: Job, notice: Notice | None = None) -> Iterator[JobRun]:
     try:
         yield run
     except CancelledError:
-        _record(lambda: catalogue.finish_cancelled(job))
+        _record(partial(catalogue.finish_cancelled, job))
     except JobError as error:
-        _record(lambda: catalogue.fail(job, error.code, error.sentence))
+        _record(partial(catalogue.fail, job, error.code, error.sentence))
     except (KeyboardInterrupt, SystemExit) as error:
         reason = "was interrupted" if isinstance(error, KeyboardInterrupt) else "ran out of time or was shut down"
         sentence = f"The job {reason} while {run.phase or 'starting'}: start it again."
-        _record(lambda: catalogue.fail(job, ErrorCode.STOPPED, sentence))
+        _record(partial(catalogue.fail, job, ErrorCode.STOPPED, sentence))
         raise
     except Exception as error:
         # The one broad except: a defect of ours. The traceback goes to the log, the row gets a sentence.
         logger.exception("%s failed", job)
         sentence = f"The portal failed inside while {run.phase or 'starting'} ({type(error).__name__}): see its log."
-        _record(lambda: catalogue.fail(job, ErrorCode.INTERNAL, sentence))
+        _record(partial(catalogue.fail, job, ErrorCode.INTERNAL, sentence))
     finally:
         if run.is_clean:
-            _record(lambda: catalogue.mark_swept(job))
+            _record(partial(catalogue.mark_swept, job))
 
 
 def _record(write: Callable[[], object]) -> None:

@@ -94,9 +94,9 @@ class Backup(Job):
     manifest_sha256 = models.CharField(max_length=64, blank=True)
     duration_ms = models.PositiveBigIntegerField(null=True, blank=True, help_text="Of the dump alone.")
     taken_at = models.DateTimeField(null=True, blank=True, help_text="The moment whose data the backup holds.")
-    # {"lsn", "timeline", "taken_at", "system_identifier", "server_version"}
+    # An object of lsn, timeline, taken_at, system_identifier and server_version.
     snapshot = models.JSONField(default=dict, blank=True)
-    # {"schema.table": rows}
+    # From "schema.table" to its number of rows.
     tables = models.JSONField(default=dict, blank=True)
     # What a restore must know: see backups.snapshot.SnapshotFacts.as_metadata.
     metadata = models.JSONField(default=dict, blank=True)
@@ -150,7 +150,7 @@ class Verification(Job):
         PROVE = "prove", "Prove"
 
     class Outcome(models.TextChoices):
-        PASS = "pass", "Passed"  # noqa: S105  a verdict, not a password
+        PASS = "pass", "Passed"
         FAIL = "fail", "Failed"
         NOT_PROVABLE = "not_provable", "Not provable here"
         ERROR = "error", "Could not tell"
@@ -159,7 +159,7 @@ class Verification(Job):
     kind = models.CharField(max_length=6, choices=Kind.choices)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     detail = models.CharField(max_length=500, blank=True)
-    # verify: {"sha256", "bytes", "plain_bytes"}; prove: {"server", "tables", "rows", "different": [...], "notes": [...]}
+    # Of verify: sha256, bytes, plain_bytes. Of prove: server, tables, rows, different (a list), notes (a list).
     compared = models.JSONField(default=dict, blank=True)
     # Where the scratch database was made: {"server": "proof" or "own", "database": name}.
     scratch = models.JSONField(default=dict, blank=True)
@@ -184,7 +184,7 @@ class Restore(Job):
     backup = models.ForeignKey(Backup, on_delete=models.CASCADE, related_name="restores")
     target_database = models.CharField(max_length=63)
     duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
-    # {"tables", "rows", "different": [...], "notes": [...]}
+    # Tables, rows, different (a list), notes (a list).
     compared = models.JSONField(default=dict, blank=True)
     scratch = models.JSONField(default=dict, blank=True)
 

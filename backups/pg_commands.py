@@ -91,7 +91,7 @@ def read_archive(pg_restore: Path) -> Command:
 
 
 def _environment(service_file: Path | None) -> dict[str, str]:
-    # Messages are read by backups.errors, so they must be English; nothing of the portal's own environment is passed on.
+    # Messages are read by backups.errors, so they must be English; the portal's own environment is not passed on.
     environment = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
     if service_file is not None:
         environment["PGSERVICEFILE"] = str(service_file)

@@ -14,7 +14,7 @@ from typing import IO, Any, Protocol
 import pyrage
 import zstandard
 
-from backups.errors import ErrorCode, JobError
+from backups.errors import ErrorCode
 
 READ_BYTES = 256 * 1024
 
@@ -53,7 +53,7 @@ def write_stream(source: IO[bytes], target: IO[bytes], recipients: Sequence[Any]
     The end of ``source`` does not mean that it ended well: ask the process behind it.
     """
     counted = _CountingReader(source)
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True)
+    compressor: Any = zstandard.ZstdCompressor(level=level, write_checksum=True)
     hashed = _HashingWriter(target)
     try:
         pyrage.encrypt_io(_Guarded(compressor.stream_reader(counted, read_size=READ_BYTES)), hashed, recipients)
@@ -75,7 +75,8 @@ def read_stream(
     plain = _TolerantSink(sink)
     problem: ErrorCode | None = None
     try:
-        decompressor = zstandard.ZstdDecompressor().stream_writer(plain, write_size=READ_BYTES, closefd=False)
+        zstd: Any = zstandard.ZstdDecompressor()
+        decompressor = zstd.stream_writer(plain, write_size=READ_BYTES, closefd=False)
         pyrage.decrypt_io(hashed, _Guarded(decompressor), identities)
         decompressor.flush()
     except (pyrage.DecryptError, zstandard.ZstdError, OSError) as error:

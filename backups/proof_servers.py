@@ -41,7 +41,7 @@ class ProofServer:
 
 
 def choose_proof_server(backup: Backup, application_name: str) -> ProofServer:
-    """The proof server, or the database's own where its owner chose that. Raises JobError: NOT_PROVABLE, UNREACHABLE."""
+    """The proof server, or the database's own where its owner chose that. Raises JobError: NOT_PROVABLE and others."""
     may_use_own = backup.database is not None and backup.database.prove_on_own_server
     objections = []
     for kind in (PROOF, OWN) if may_use_own else (PROOF,):

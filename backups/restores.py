@@ -72,7 +72,7 @@ def require_possible(backup: Backup, facts: ServerFacts, server: Server, target:
     if facts.major < major:
         raise JobError(
             ErrorCode.TOOL_FAILED,
-            f"The backup is of PostgreSQL {major} and {where} runs {facts.major}, which cannot take it: use a newer one.",
+            f"The backup is of PostgreSQL {major} and {where} runs {facts.major}, which is too old for it.",
         )
     needed = {str(extension["name"]) for extension in backup.metadata.get("extensions", [])}
     if missing := sorted(needed - facts.extensions):

@@ -112,7 +112,7 @@ def create_like_original(
 
 
 def drop_scratch(server: Server, name: str, application_name: str) -> None:
-    """Drop one of the portal's own scratch databases, whoever is connected; harmless when it is gone. Raises JobError."""
+    """Drop one of our own scratch databases, whoever is connected; harmless when it is gone. Raises JobError."""
     assert is_scratch(name)  # noqa: S101  never anybody else's
     with server.connect(application_name) as connection:
         try:
@@ -123,7 +123,7 @@ def drop_scratch(server: Server, name: str, application_name: str) -> None:
 
 @contextmanager
 def dropped_afterwards(run: job_runner.JobRun, server: Server, name: str) -> Iterator[None]:
-    """Drop the scratch database after the block, whatever happened in it; what cannot be dropped is left to the reaper."""
+    """Drop the scratch database after the block, however that ends; what cannot be dropped is left to the reaper."""
     try:
         yield
     finally:
@@ -211,7 +211,7 @@ def _build_create(name: str, metadata: Mapping[str, Any]) -> sql.Composed:
     if provider in {"icu", "builtin"} and locale:
         clauses += [("LOCALE_PROVIDER", provider), ("ICU_LOCALE" if provider == "icu" else "BUILTIN_LOCALE", locale)]
         clauses += [("ICU_RULES", metadata.get("icu_rules"))]
-    options = [sql.SQL(f" {key} {{}}").format(sql.Literal(value)) for key, value in clauses if value]  # type: ignore[arg-type]
+    options = [sql.SQL(f" {key} {{}}").format(sql.Literal(value)) for key, value in clauses if value]
     return sql.SQL("CREATE DATABASE {} TEMPLATE template0{}").format(sql.Identifier(name), sql.Composed(options))
 
 

@@ -133,7 +133,7 @@ def _begin(connection: psycopg.Connection[Any]) -> SnapshotFacts | None:
     """Begin, lock, export; None when the lock is taken."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        # One statement takes the snapshot; every time-out that could end the transaction is off, except waiting for locks.
+        # One statement takes the snapshot; no time-out may end the transaction, except waiting for locks.
         cursor.execute(
             """
             SELECT pg_catalog.clock_timestamp() AS taken_at,

@@ -1,10 +1,11 @@
-"""Verifies backups (reads them to the end) and proves them (restores and compares); writes outcomes to the catalogue."""
+"""Verifies backups (reads them to the end), proves them (restores and compares); writes outcomes to the catalogue."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from backups import catalogue, job_runner, names, pg_binaries, pg_commands, restoring, storage
+from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place
 from backups.models import Verification
 from backups.process import Child
@@ -84,7 +85,7 @@ def _read_everything(run: job_runner.JobRun, verification: Verification) -> dict
 
 def _require_readable(child: Child, artifact: str) -> None:
     """pg_restore warns about some damage and still ends with 0: any complaint counts."""
-    restoring.require_success(child, Place("on this machine", "", artifact))
+    require_success(child, Place("on this machine", "", artifact))
     if complaint := child.complaint.strip():
         raise JobError(
             ErrorCode.TOOL_FAILED, f"pg_restore complains about {artifact}: {complaint.splitlines()[0][:300]}."

@@ -1,0 +1,204 @@
+"""Backups for scripts, in the foreground without a worker; reads the catalogue, writes what backups.tasks would write.
+
+stdout holds the answer (with --json nothing but JSON, one object a line), stderr progress and sentences.
+Exit status: 0 fine, 1 bad news, 2 usage or something unknown, 3 could not tell.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import QuerySet
+
+from backups import catalogue, dumps, restores, verify
+from backups.errors import COULD_NOT_TELL, ErrorCode, RequestError
+from backups.listing import describe_backup, describe_listed, describe_restore, describe_verification
+from backups.models import Backup, Job, State, Trigger, Verification
+from backups.names import check_restore_name
+from portal.audit import COMMAND_LINE
+from portal.keys import KeyFileError
+from portal.secrets import SecretError
+from readiness.models import Database, Environment
+
+EXIT_BAD_NEWS, EXIT_USAGE, EXIT_COULD_NOT_TELL = 1, 2, 3
+LIST_LENGTH = 200
+
+_BY_COMMAND: dict[str, Any] = {"actor_name": COMMAND_LINE, "trigger": Trigger.COMMAND}
+
+
+class Command(BaseCommand):
+    help = "Take, list, verify, prove and restore backups."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        create = actions.add_parser("create", help="take a backup of a database and verify it")
+        create.add_argument("environment", metavar="ENV", help="slug of the environment")
+        create.add_argument("--database", metavar="D", help="may be left out when the environment has one")
+        create.add_argument("--prove", action="store_true", help="prove it by a restore as well")
+        listed = actions.add_parser("list", help="list backups, newest first")
+        listed.add_argument("environment", metavar="ENV", nargs="?", help="slug of the environment, else all")
+        for action, text in (
+            ("verify", "read a backup from beginning to end"),
+            ("prove", "restore a backup into a scratch database and compare"),
+            ("restore", "restore a backup into a new database on its own server"),
+        ):
+            one = actions.add_parser(action, help=text)
+            one.add_argument("id", type=int, metavar="ID")
+            if action == "restore":
+                one.add_argument("--into", required=True, metavar="NEWDB", help="a name that is not taken")
+        for each in actions.choices.values():
+            each.add_argument("--json", action="store_true", help="print JSON, one object a line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._is_json: bool = options["json"]
+        self._shown: tuple[str, float] = ("", 0.0)
+        previous = signal.signal(signal.SIGTERM, _raise_exit)
+        try:
+            status = self._act(options)
+        except RequestError as error:
+            self._refuse(str(error), EXIT_BAD_NEWS)
+        except (SecretError, KeyFileError) as error:
+            self._refuse(str(error), EXIT_COULD_NOT_TELL)
+        except (OperationalError, InterfaceError):
+            self._refuse("The portal's own database cannot be reached: start it with make db.", EXIT_COULD_NOT_TELL)
+        except DatabaseError as error:
+            sentence = f"The portal's own database is not set up ({type(error).__name__}): run make setup."
+            self._refuse(sentence, EXIT_COULD_NOT_TELL)
+        except KeyboardInterrupt:
+            self._refuse("Interrupted; nothing half made was kept.", 128 + signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        if status:
+            raise SystemExit(status)
+
+    def _act(self, options: dict[str, Any]) -> int:
+        match options["action"]:
+            case "create":
+                database = self._find_database(options["environment"], options["database"])
+                return self._create(database, prove=options["prove"])
+            case "list":
+                return self._list(options["environment"])
+            case "restore":
+                return self._restore(self._find_backup(options["id"]), options["into"])
+            case kind:
+                return self._read(self._find_backup(options["id"]), kind)
+
+    def _create(self, database: Database, *, prove: bool) -> int:
+        backup = dumps.take(catalogue.request_backup(database, **_BY_COMMAND).pk, self._notice)
+        if backup is None:
+            self._refuse("The backup was cancelled before it began.", EXIT_BAD_NEWS)
+        status = _status_of(backup)
+        for kind in ("verify", "prove") if prove else ("verify",):
+            if status == 0:
+                status = self._verify_or_prove(backup, kind)[1]
+        backup.refresh_from_db()
+        self._answer(describe_backup(backup), f"{backup}: {backup.status}. {backup.error or backup.damage}".strip())
+        self._explain(backup.error or backup.damage)
+        return status
+
+    def _list(self, slug: str | None) -> int:
+        backups: QuerySet[Backup] = Backup.objects.all()
+        if slug is not None:
+            if not Backup.objects.filter(environment_slug=slug).exists():
+                self._find_environment(slug)
+            backups = backups.filter(environment_slug=slug)
+        for backup in backups.defer("tables", "metadata")[:LIST_LENGTH]:
+            size = f"{backup.bytes / 1_000_000:,.1f} MB" if backup.bytes is not None else "-"
+            at = backup.taken_at or backup.requested_at
+            self._answer(
+                describe_listed(backup),
+                f"{backup.pk:>6}  {at:%Y-%m-%d %H:%M}  {backup.environment_slug}/{backup.database_name}  "
+                f"{backup.status}  {size}",
+            )
+        return 0
+
+    def _read(self, backup: Backup, kind: str) -> int:
+        verification, status = self._verify_or_prove(backup, kind)
+        backup.refresh_from_db()
+        self._answer(describe_verification(verification, backup), f"{backup}: {verification.outcome}.")
+        return status
+
+    def _verify_or_prove(self, backup: Backup, kind: str) -> tuple[Verification, int]:
+        request = catalogue.request_verification(backup, kind, **_BY_COMMAND)
+        done = (verify.verify if kind == "verify" else verify.prove)(request.pk, self._notice)
+        if done is None:
+            self._refuse("It was cancelled before it began.", EXIT_BAD_NEWS)
+        self._explain(done.detail or done.error)
+        if done.state == State.CANCELLED or done.outcome == Verification.Outcome.FAIL:
+            return done, EXIT_BAD_NEWS
+        return done, 0 if done.outcome == Verification.Outcome.PASS else EXIT_COULD_NOT_TELL
+
+    def _restore(self, backup: Backup, target: str) -> int:
+        try:
+            check_restore_name(target)
+        except RequestError as error:
+            self._refuse(str(error), EXIT_USAGE)
+        restore = restores.restore(catalogue.request_restore(backup, target, **_BY_COMMAND).pk, self._notice)
+        if restore is None:
+            self._refuse("The restore was cancelled before it began.", EXIT_BAD_NEWS)
+        self._answer(describe_restore(restore), f"{restore}: {restore.state}.")
+        self._explain(restore.error)
+        return EXIT_USAGE if restore.error_code == ErrorCode.NAME_TAKEN else _status_of(restore)
+
+    def _find_environment(self, slug: str) -> Environment:
+        environment = Environment.objects.filter(slug=slug).first()
+        if environment is None:
+            known = ", ".join(Environment.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
+            self._refuse(f"There is no environment {slug!r}; there are: {known}.", EXIT_USAGE)
+        return environment
+
+    def _find_database(self, slug: str, name: str | None) -> Database:
+        environment = self._find_environment(slug)
+        if environment.retired_at is not None:
+            self._refuse(f"The environment {slug} was retired; nothing of it is backed up any more.", EXIT_USAGE)
+        databases = {database.name: database for database in environment.databases.all()}
+        names = ", ".join(databases)
+        if not databases:
+            self._refuse(f"The environment {slug} has no database: connect one first.", EXIT_USAGE)
+        if name is None and len(databases) > 1:
+            self._refuse(f"The environment {slug} has several databases, choose with --database: {names}.", EXIT_USAGE)
+        chosen = next(iter(databases.values())) if name is None else databases.get(name)
+        if chosen is None:
+            self._refuse(f"The environment {slug} has no database {name!r}; there are: {names}.", EXIT_USAGE)
+        return chosen
+
+    def _find_backup(self, backup_id: int) -> Backup:
+        backup = Backup.objects.filter(pk=backup_id).first()
+        if backup is None:
+            self._refuse(f"There is no backup {backup_id}: backup list shows those that exist.", EXIT_USAGE)
+        return backup
+
+    def _answer(self, json_object: dict[str, Any], line: str) -> None:
+        self.stdout.write(json.dumps(json_object, ensure_ascii=False) if self._is_json else line)
+
+    def _notice(self, phase: str, percent: int | None) -> None:
+        """Progress for people who wait: every new phase, otherwise at most every five seconds."""
+        shown, at = self._shown
+        if phase == shown and time.monotonic() - at < 5:
+            return
+        self._shown = (phase, time.monotonic())
+        self._explain(phase if percent is None else f"{phase} ({percent} %)")
+
+    def _explain(self, sentence: str) -> None:
+        if sentence:
+            self.stderr.write(sentence)
+
+    def _refuse(self, sentence: str, status: int) -> NoReturn:
+        self._explain(sentence)
+        raise SystemExit(status)
+
+
+def _status_of(job: Job) -> int:
+    if job.state == State.DONE:
+        return 0
+    return EXIT_COULD_NOT_TELL if job.error_code in COULD_NOT_TELL else EXIT_BAD_NEWS
+
+
+def _raise_exit(_signal: int, _frame: object) -> None:
+    """A polite end: children are ended, files removed, the row says why."""
+    raise SystemExit(128 + signal.SIGTERM)

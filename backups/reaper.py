@@ -1,0 +1,90 @@
+"""Ends what died: fails jobs whose holder is gone, and removes what their attempts left on servers, disks and here."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import psycopg
+from django.utils import timezone
+
+from backups import catalogue, leftovers, servers, storage
+from backups.errors import JobError
+from backups.models import ACTIVE_STATES, Backup, Job, Restore, State, Verification
+from backups.proof_servers import OWN, find_server
+from backups.restoring import drop_scratch
+from backups.servers import Server
+
+logger = logging.getLogger(__name__)
+
+# A server that is gone for good is not asked for ever, and not by many at once: the reaper itself has a deadline.
+SWEEP_DAYS = 7
+SWEEPS_PER_RUN = 5
+
+
+def reap() -> int:
+    """Fail every abandoned job, then sweep; how many jobs were failed. Safe anywhere at any time, twice at once."""
+    failed = 0
+    for model in catalogue.JOB_MODELS:
+        for job in model._default_manager.filter(state=State.RUNNING):
+            failed += catalogue.fail_if_abandoned(job)
+    for model in catalogue.JOB_MODELS:
+        recent = timezone.now() - timedelta(days=SWEEP_DAYS)
+        unswept = model._default_manager.filter(is_swept=False, finished_at__gte=recent).exclude(
+            state__in=ACTIVE_STATES
+        )
+        for job in unswept.order_by("?")[:SWEEPS_PER_RUN]:
+            sweep(job)
+    leftovers.sweep_files(servers.temporary_directory())
+    return failed
+
+
+def sweep(job: Job) -> None:
+    """Remove everything that the attempt may have left; what cannot be removed now is left to the next reaper."""
+    leftovers.end_children(job.worker)
+    try:
+        if isinstance(job, Backup):
+            _sweep_backup(job)
+        elif isinstance(job, Verification | Restore):
+            _sweep_scratch(job)
+    except (JobError, OSError) as error:
+        logger.warning("What %s left behind cannot be removed yet: %s", job, error)
+        return
+    catalogue.mark_swept(job)
+
+
+def _sweep_backup(backup: Backup) -> None:
+    if backup.state != State.DONE:
+        storage.delete_artifact(backup.artifact)
+    try:
+        _end_sessions(servers.own_server(backup.database), backup.application_name)
+    except JobError as error:
+        # Sessions end with their client anyway, at the latest when their wait for a lock times out.
+        logger.info("The sessions of %s were not looked for: %s", backup, error.sentence)
+
+
+def _sweep_scratch(job: Verification | Restore) -> None:
+    if not job.scratch:
+        return
+    server = find_server(OWN if isinstance(job, Restore) else job.scratch["server"], job.backup)
+    _end_sessions(server, job.application_name)
+    drop_scratch(server, job.scratch["database"], _reaper_name())
+
+
+def _end_sessions(server: Server, application_name: str) -> None:
+    """End the sessions of one attempt; its name holds random digits, so nobody else's match."""
+    if not application_name:
+        return
+    with server.connect(_reaper_name()) as connection:
+        try:
+            connection.execute(
+                "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
+                "WHERE pg_catalog.starts_with(application_name, %s) AND pid <> pg_catalog.pg_backend_pid()",
+                [application_name],
+            )
+        except psycopg.Error as error:
+            logger.info("Sessions of %s could not be ended: %s", application_name, error.sqlstate)
+
+
+def _reaper_name() -> str:
+    return "preflight reaper"

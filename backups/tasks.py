@@ -1,0 +1,91 @@
+"""What django-q2 calls: the pipeline of a backup, spelled once, and the recurring jobs; writes through catalogue."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from backups import catalogue, dumps, reaper, restores, schedules, verify
+from backups.errors import RequestError
+from backups.models import Backup, Job, Restore, State, Trigger, Verification
+
+logger = logging.getLogger(__name__)
+
+CLUSTER = "long"
+# A task is lost when its worker dies between fetching and claiming; the queue itself would bring it back after hours.
+TASK_PATIENCE = timedelta(minutes=10)
+
+
+def enqueue(job: Job) -> None:
+    """Queue the task for a requested job, after the transaction it was requested in."""
+    if isinstance(job, Backup):
+        name = "take_backup"
+    elif isinstance(job, Restore):
+        name = "restore_backup"
+    else:
+        is_proof = isinstance(job, Verification) and job.kind == Verification.Kind.PROVE
+        name = "prove_backup" if is_proof else "verify_backup"
+    catalogue.note_enqueued(job)
+    transaction.on_commit(partial(async_task, f"backups.tasks.{name}", job.pk, cluster=CLUSTER))
+
+
+def take_backup(backup_id: int) -> str:
+    """Take, verify, prove; the backup's status afterwards."""
+    backup = dumps.take(backup_id)
+    if backup is None or backup.state != State.DONE:
+        return "not taken" if backup is None else backup.status
+    for kind, read in ((Verification.Kind.VERIFY, verify.verify), (Verification.Kind.PROVE, verify.prove)):
+        try:
+            request = catalogue.request_verification(backup, kind, trigger=backup.trigger)
+        except RequestError as error:
+            # Somebody pressed the button meanwhile; what they asked for is what would be done here.
+            logger.info("%s", error)
+            break
+        verification = read(request.pk)
+        if verification is None or verification.outcome != Verification.Outcome.PASS:
+            break
+    return Backup.objects.get(pk=backup_id).status
+
+
+def verify_backup(verification_id: int) -> str:
+    """Read one backup again; the outcome."""
+    verification = verify.verify(verification_id)
+    return "not queued" if verification is None else verification.outcome
+
+
+def prove_backup(verification_id: int) -> str:
+    """Restore one backup into a scratch database again; the outcome."""
+    verification = verify.prove(verification_id)
+    return "not queued" if verification is None else verification.outcome
+
+
+def restore_backup(restore_id: int) -> str:
+    """Restore one backup into a new database; the state."""
+    restore = restores.restore(restore_id)
+    return "not queued" if restore is None else restore.state
+
+
+def tick() -> int:
+    """Every minute: request what is due, and queue again what was lost; how many backups were requested."""
+    now = timezone.now()
+    requested = 0
+    for schedule in schedules.claim_due(now):
+        try:
+            enqueue(catalogue.request_backup(schedule.database, actor_name="schedule", trigger=Trigger.SCHEDULE))
+            requested += 1
+        except RequestError as error:
+            logger.warning("Schedule %s was skipped: %s", schedule, error)
+    for model in catalogue.JOB_MODELS:
+        for job in catalogue.find_queued_without_task(model, now, TASK_PATIENCE):
+            enqueue(job)
+    return requested
+
+
+def reap() -> int:
+    """Every minute: fail what was abandoned and remove its leftovers; how many jobs were failed."""
+    return reaper.reap()
