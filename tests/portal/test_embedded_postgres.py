@@ -24,7 +24,7 @@ from portal.embedded_postgres import FINGERPRINT_FILE, Cluster, ClusterError
 
 def ask(cluster: Cluster, query: str, **changes: Any) -> Any:
     with psycopg.connect(**{**cluster.connection().as_kwargs(), **changes}, connect_timeout=5) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(query).fetchone()
     return row[0] if row else None
 
 

@@ -13,7 +13,6 @@ from portal.run_state import RunError
 
 class Command(BaseCommand):
     help = "Starts the portal with its database, web server and workers until Ctrl-C."
-    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--prepare-only", action="store_true", help="make and migrate the database, then return")
