@@ -3,6 +3,7 @@
 One process from here on: the cluster, the migrations, the first administrator, the demonstration, then honcho.
 """
 
+import errno
 import hashlib
 import http.client
 import os
@@ -175,9 +176,11 @@ def check_port(address: Address) -> None:
     except OverflowError:
         raise run_state.RunError(f"PORT={address.port} is not a port: choose one from 1024 to 65535.") from None
     except OSError as error:
-        place = f"{_bracketed(address.bind)}:{address.port}"
+        what = (
+            "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        )
         raise run_state.RunError(
-            f"The portal cannot listen on {place} ({error.strerror}): choose another port (make run PORT=8001) or BIND."
+            f"Port {address.port} on {address.bind} {what}: choose another (make run PORT={address.port + 1})."
         ) from None
 
 

@@ -105,4 +105,4 @@ def test_it_finds_the_three_processes_in_the_procfile() -> None:
     commands = read_procfile(PROJECT / "Procfile")
 
     assert list(commands) == ["web", "worker", "long"]
-    assert "${BIND:-0.0.0.0}:${PORT:-8000}" in commands["web"]
+    assert commands["web"].startswith("gunicorn portal.wsgi ")
