@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -77,7 +79,7 @@ def show_backup(request: HttpRequest, pk: int) -> HttpResponse:
         "page": "backups",
     }
     if request.headers.get("HX-Request"):
-        return render(request, "backups/_backup.html", context)
+        return _render_part(request, "backups/_backup.html", context, is_over=not context["is_busy"])
     context["form"] = RestoreForm(backup=backup)
     return render(request, "backups/backup.html", context)
 
@@ -151,8 +153,10 @@ def request_restore(request: HttpRequest, pk: int) -> HttpResponse:
 def show_restore(request: HttpRequest, pk: int) -> HttpResponse:
     """One restore with its progress and what came of it."""
     restore = get_object_or_404(Restore.objects.select_related("backup"), pk=pk)
-    template = "backups/_restore.html" if request.headers.get("HX-Request") else "backups/restore.html"
-    return render(request, template, {"restore": restore, "backup": restore.backup, "page": "backups"})
+    context = {"restore": restore, "backup": restore.backup, "page": "backups"}
+    if request.headers.get("HX-Request"):
+        return _render_part(request, "backups/_restore.html", context, is_over=not restore.is_active)
+    return render(request, "backups/restore.html", context)
 
 
 @permission_required("backups.add_backupschedule", raise_exception=True)
@@ -192,7 +196,15 @@ def change_schedule(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     return redirect("environment_backups", slug)
 
 
-def _listed(backups):  # type: ignore[no-untyped-def]
+def _render_part(request: HttpRequest, template: str, context: dict[str, Any], *, is_over: bool) -> HttpResponse:
+    """The part that changes while work goes on; when the work is over, the whole page is loaded once more."""
+    response = render(request, template, context)
+    if is_over:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def _listed(backups: QuerySet[Backup]) -> QuerySet[Backup]:
     return backups.select_related("environment", "database").defer("tables", "metadata", "snapshot", "worker")
 
 

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 
 if TYPE_CHECKING:
@@ -33,4 +34,5 @@ class PreflightAdminSite(admin.AdminSite):
         return redirect_to_login(request.GET.get("next", reverse("admin:index")), reverse("account_login"))
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
-        return redirect_to_login("", reverse("account_logout"), "")
+        """Signing out is the portal's business too."""
+        return redirect("account_logout")

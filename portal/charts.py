@@ -5,16 +5,18 @@ from __future__ import annotations
 from readiness.probes.transitions import BEATS_KEPT
 
 STEP = 4
+NO_RUN = "x"
 
 
 def beat_paths(beats: str) -> list[tuple[str, str]]:
     """The beat bar as one path a status, newest beat at the right end: (letter, path data) pairs.
 
-    ``beats`` holds one letter a run, p w f e n, newest last. The view box is BEATS_KEPT * 4 wide and 24 high.
+    ``beats`` holds one letter a run, p w f e n, newest last; what is missing is drawn as x, a run that never was.
+    The view box is BEATS_KEPT * STEP wide and 24 high.
     """
     newest = beats[-BEATS_KEPT:]
     offset = BEATS_KEPT - len(newest)
     paths: dict[str, list[str]] = {}
-    for place, letter in enumerate(newest):
-        paths.setdefault(letter, []).append(f"M{(offset + place) * STEP + 1.5:g} 2v20")
+    for place, letter in enumerate(NO_RUN * offset + newest):
+        paths.setdefault(letter, []).append(f"M{place * STEP + 1.5:g} 2v20")
     return [(letter, "".join(parts)) for letter, parts in sorted(paths.items())]

@@ -9,7 +9,8 @@ from zoneinfo import available_timezones
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.utils.module_loading import import_string
 
 
@@ -81,7 +82,7 @@ def check_var_directory(app_configs: Any, **kwargs: Any) -> Iterable[CheckMessag
 @register(Tags.security, deploy=True)
 def check_site_url(app_configs: Any, **kwargs: Any) -> Iterable[CheckMessage]:
     if not settings.LOCAL_MODE and not settings.SITE_URL.startswith("https://"):
-        yield Warning(
+        yield checks.Warning(
             "SITE_URL is not set to an https address.",
             hint="Set SITE_URL=https://preflight.example.org, so that links in mails and forms are right.",
             id="preflight.W001",

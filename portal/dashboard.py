@@ -161,6 +161,7 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
         changes, events = changes.filter(environment=environment), events.filter(environment=environment)
         audits = audits.filter(environment_slug=environment.slug)
     titles = {item.key: item.title.en for item in load_template().items}
+    names = dict(Environment.objects.values_list("slug", "name"))
     found = [
         *(_change_activity(change) for change in changes[:limit]),
         *(
@@ -178,8 +179,8 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
                 audit.at,
                 f"{audit.actor_name} {audit.action} {audit.subject}".strip(),
                 str(audit.detail.get("status", "idle")),
-                audit.environment_slug,
-                audit.environment_slug,
+                audit.environment_slug if audit.environment_slug in names else "",
+                names.get(audit.environment_slug, ""),
             )
             for audit in audits[:limit]
         ),
@@ -224,11 +225,8 @@ def _word_for(fact: ProbeFact) -> str:
 
 def _change_activity(change: StatusChange) -> Activity:
     title = KIND_TITLES.get(change.kind, change.kind)
-    words = {"pass": "is good again", "warn": "has a warning", "fail": "fails", "error": "could not be told"}
-    text = f"{title} {words.get(change.to_status, change.to_status)}"
-    if change.to_status != "pass" and change.summary:
-        text += f": {change.summary}"
-    return Activity(change.at, text, change.to_status, change.environment.slug, change.environment.name)
+    news = "good again" if change.to_status == "pass" else change.summary or change.to_status
+    return Activity(change.at, f"{title}: {news}", change.to_status, change.environment.slug, change.environment.name)
 
 
 def _running_work(environment_ids: Sequence[int]) -> dict[int, str]:

@@ -21,16 +21,17 @@ from typing import NoReturn
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, connections
 
 from portal import run_state
+from portal.demo import load as demo
 from portal.embedded_postgres import Cluster
 from portal.local_processes import LocalManager, add_processes, read_procfile
+from portal.notes import DEMO_LOADED, is_noted
 from portal.roles import ADMINISTRATOR
 
 ADMIN_NAME = "admin"
-DEMO_SLUGS = ("demo-staging", "demo-production")
 READY_SECONDS = 90
 Say = Callable[[str], None]
 
@@ -148,20 +149,14 @@ def fingerprint_static() -> str:
 
 
 def load_demo() -> None:
-    """Load the demonstration once per database, unless DEMO=0."""
-    from portal.notes import DEMO_LOADED, is_noted
-
+    """Load the demonstration once per database, unless DEMO=0; a portal that cannot have one starts without it."""
     if os.environ.get("DEMO") == "0" or is_noted(DEMO_LOADED):
         return
     show_progress("Loading the demonstration (DEMO=0 leaves it out) ...")
-    call_command("demo", stdout=_Silence())
-
-
-def is_demo_loaded() -> bool:
-    """Whether a demonstration environment is there, so that its sites must be served."""
-    from readiness.models import Environment
-
-    return Environment.objects.filter(slug__in=DEMO_SLUGS).exists()
+    try:
+        call_command("demo", stdout=_Silence())
+    except CommandError as error:
+        show_progress(str(error))
 
 
 def check_port(address: Address) -> None:
@@ -188,7 +183,7 @@ def _serve(record: run_state.RunRecord, address: Address, say: Say) -> int:
     watch = _ReadyWatch(record, address, say)
     manager = LocalManager(settings.VAR_DIR / "log", watch.start)
     commands = read_procfile(settings.BASE_DIR / "Procfile")
-    if is_demo_loaded():
+    if demo.is_loaded():
         commands["demo"] = "python manage.py demo --serve"
     connections.close_all()
     add_processes(manager, commands, _child_environment(record, address), settings.BASE_DIR)

@@ -6,6 +6,7 @@ life is a heartbeat that went through the queue and came back, not a list of pro
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -171,10 +172,8 @@ class Supervisor:
         process = self._process
         if process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
         self._process = None
 

@@ -14,7 +14,7 @@ from portal.embedded_postgres import Cluster, ClusterError
 from portal.keys import KeyFileError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-MADE_BY_US = ("postgres", "keys", "backups", "files", "log", "run", "demo")
+MADE_BY_US = ("postgres", "keys", "backups", "demo", "files", "log", "run", "tmp")
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +48,7 @@ def reset(var_dir: Path) -> int:
     sys.stdout.write("Backups kept elsewhere cannot be read without these keys. Type yes to go on: ")
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() != "yes":
-        return _say("Nothing was deleted.", sys.stdout, 1)
+        return _say("Nothing was deleted.", sys.stdout, 0)
     run_state.stop_run(var_dir)
     cluster.remove()
     for name in MADE_BY_US:

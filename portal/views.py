@@ -52,9 +52,7 @@ def show_environment(request: HttpRequest, slug: str) -> HttpResponse:
         "assessment": assessment,
         "decision": assessment.decision,
         "sections": assessment.by_section(),
-        "probes": [
-            (kind, probe_cell(fact, kind), assessment.states.get(kind)) for kind, fact in facts.probes.items()
-        ],
+        "probes": [(kind, probe_cell(fact, kind), assessment.states.get(kind)) for kind, fact in facts.probes.items()],
         "proven": backup_cell(facts),
         "backups": Backup.objects.filter(environment=environment)[:5],
         "schedules": BackupSchedule.objects.filter(database__environment=environment).select_related("database"),

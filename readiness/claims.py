@@ -21,11 +21,7 @@ DATABASE_KINDS = frozenset({"postgres"})
 
 def configured_kinds(*, has_endpoints: bool, has_databases: bool) -> list[str]:
     """The kinds of probe that have something to probe, in the order of the settings."""
-    return [
-        kind
-        for kind in settings.READINESS_PROBES
-        if (has_databases if kind in DATABASE_KINDS else has_endpoints)
-    ]  # fmt: skip
+    return [kind for kind in settings.READINESS_PROBES if (has_databases if kind in DATABASE_KINDS else has_endpoints)]
 
 
 def sync_schedules(now: datetime, environments: Collection[Environment] | None = None) -> None:
@@ -41,10 +37,8 @@ def sync_schedules(now: datetime, environments: Collection[Environment] | None =
     wanted = {
         (environment.pk, kind)
         for environment in active
-        for kind in configured_kinds(
-            has_endpoints=environment.has_endpoints, has_databases=environment.has_databases
-        )
-    }  # fmt: skip
+        for kind in configured_kinds(has_endpoints=environment.has_endpoints, has_databases=environment.has_databases)
+    }
     present = {(schedule.environment_id, schedule.kind): schedule.pk for schedule in existing}
     ProbeSchedule.objects.filter(pk__in=[pk for key, pk in present.items() if key not in wanted]).delete()
     ProbeSchedule.objects.bulk_create(

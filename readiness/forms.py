@@ -104,8 +104,9 @@ class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["name"].initial = "main"
-        if self.instance.pk:
+        if not self.instance.pk:
+            self.initial["name"] = "main"
+        else:
             self.fields["dsn"].required = False
             self.initial["dsn"] = self.instance.dsn if is_reference(self.instance.dsn) else ""
             if not is_reference(self.instance.dsn):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from portal.secrets import SecretError
 from readiness.claims import DATABASE_KINDS
 from readiness.models import Database, Environment
 from readiness.probes.addresses import AddressPolicy

@@ -1,4 +1,4 @@
-"""A pytest plugin that must come before pytest-django: starts a private PostgreSQL cluster and points the settings at it.
+"""A pytest plugin that must load before pytest-django: starts PostgreSQL and points the settings at it.
 
 Loaded by ``-p tests.cluster`` in pyproject.toml, because pytest-django reads the settings before any conftest.
 """

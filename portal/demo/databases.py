@@ -50,7 +50,9 @@ def write_connections(directory: Path) -> None:
     if not host or str(host).startswith("/"):
         host = "127.0.0.1"
     for name in SIZES:
-        _write_private(connection_file(directory, name), f"postgresql://{ROLE}:{quote(password)}@{host}:{port}/{name}\n")
+        _write_private(
+            connection_file(directory, name), f"postgresql://{ROLE}:{quote(password)}@{host}:{port}/{name}\n"
+        )
 
 
 def connection_file(directory: Path, name: str) -> Path:

@@ -106,9 +106,7 @@ def _serve_staging() -> SiteServer:
 def _serve_production(certificates: Certificates) -> SiteServer:
     server = _open_port(PRODUCTION, lambda port: SiteServer(STRICT, port, certificates.site))
     origin = f"https://localhost:{server.port}/"
-    _set_endpoints(
-        PRODUCTION, [(Endpoint.Role.FRONTEND, origin, ""), (Endpoint.Role.API, f"{origin}api/", "/health")]
-    )
+    _set_endpoints(PRODUCTION, [(Endpoint.Role.FRONTEND, origin, ""), (Endpoint.Role.API, f"{origin}api/", "/health")])
     return server
 
 

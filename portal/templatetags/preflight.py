@@ -27,9 +27,27 @@ _SHAPE_PATHS = {
 }
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _MARKDOWN_TAGS = {
-    "p", "ul", "ol", "li", "strong", "em", "code", "pre", "a", "table", "thead", "tbody", "tr", "th", "td",
-    "blockquote", "h3", "h4", "hr", "br",
-}  # fmt: skip
+    "p",
+    "ul",
+    "ol",
+    "li",
+    "strong",
+    "em",
+    "code",
+    "pre",
+    "a",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "blockquote",
+    "h3",
+    "h4",
+    "hr",
+    "br",
+}
 
 
 @register.simple_tag

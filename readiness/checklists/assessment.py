@@ -118,9 +118,7 @@ def _assess_one(
         roles=frozenset(endpoint.role for endpoint in endpoints),
         proof_valid_for=timedelta(days=settings.PROVEN_BACKUP_MAX_AGE_DAYS),
     )
-    standings = tuple(
-        stand(item, _as_claim(claims.get(item.key)), facts) for item in load_template().items
-    )  # fmt: skip
+    standings = tuple(stand(item, _as_claim(claims.get(item.key)), facts) for item in load_template().items)
     return Assessment(
         environment=environment,
         facts=facts,

@@ -57,9 +57,9 @@ def _probe_reason(kind: str, fact: ProbeFact | None) -> Reason | None:
         return Reason("probe", kind, f"{title}: the last result is out of date", fact.observed_at)
     if fact.is_good:
         return None
-    words = {"fail": "fails", "error": "could not tell", "skipped": "was skipped"}
-    text = f"{title} {words.get(fact.status, fact.status)}"
-    return Reason("probe", kind, f"{text}: {fact.summary}" if fact.summary else text, fact.observed_at)
+    words = {"fail": "", "error": "could not tell", "skipped": "was skipped"}
+    text = ": ".join(part for part in (title, words.get(fact.status, fact.status), fact.summary) if part)
+    return Reason("probe", kind, text, fact.observed_at)
 
 
 def _backup_reason(facts: Facts) -> Reason | None:

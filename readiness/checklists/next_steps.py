@@ -42,6 +42,4 @@ def suggest_next_steps(assessment: Assessment) -> list[NextStep]:
 
 
 def _count_items(need: Need) -> int:
-    return sum(
-        1 for item in load_template().items if is_verified_by_facts(item) and RULES[item.rule].need is need
-    )  # fmt: skip
+    return sum(1 for item in load_template().items if is_verified_by_facts(item) and RULES[item.rule].need is need)

@@ -133,7 +133,9 @@ def _engine_is_postgresql(facts: Facts) -> Evidence:
             return _outcome(False, fact.summary, fact)
         # Several databases: each has to have tables.
         several = fact.data.get("targets")
-        tables = min((one.get("tables", 0) for one in several.values()), default=0) if several else fact.data.get("tables")
+        tables = (
+            min((one.get("tables", 0) for one in several.values()), default=0) if several else fact.data.get("tables")
+        )
         if tables is None:
             return Evidence(EvidenceState.UNKNOWN, "The number of tables is not known.", fact.observed_at)
         return _outcome(tables > 0, f"PostgreSQL with {tables} tables.", fact)

@@ -48,9 +48,7 @@ def change_environment(request: HttpRequest, slug: str) -> HttpResponse:
     form = EnvironmentForm(request.POST or None, instance=environment)
     if request.method == "POST" and form.is_valid():
         environment = form.save()
-        audit.record(
-            "changed", actor=request.user, environment=environment, subject=f"{environment}: {_changed(form)}"
-        )
+        audit.record("changed", actor=request.user, environment=environment, subject=f"{environment}: {_changed(form)}")
         messages.success(request, "Saved.")
         return redirect("environment_settings", environment.slug)
     if form.errors:

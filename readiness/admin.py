@@ -1,0 +1,110 @@
+"""The admin's view of readiness: environments can be changed there too, results only be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from readiness import models
+from readiness.checklists import workflow
+
+
+class ResultAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows with one writer, which is not the admin."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class EndpointInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = models.Endpoint
+    extra = 0
+
+
+@admin.register(models.Environment)
+class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["name", "kind", "owner", "target_date", "retired_at"]
+    list_filter = ["kind", "retired_at"]
+    search_fields = ["name", "slug", "tags"]
+    readonly_fields = ["created_at", "retired_at"]
+    prepopulated_fields = {"slug": ["name"]}
+    inlines = [EndpointInline]
+
+    def save_model(self, request: HttpRequest, obj: models.Environment, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        workflow.start_checklist(obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Environments are retired, so that what was known about them stays known.
+        return False
+
+
+@admin.register(models.Database)
+class DatabaseAdmin(ResultAdmin):
+    """To see which there are; connections are changed in the environment's settings, where they can be tested."""
+
+    list_display = ["environment", "name", "connection_shown", "prove_on_own_server"]
+    list_select_related = ["environment"]
+    exclude = ["dsn"]
+    readonly_fields = ["connection_shown"]
+
+
+@admin.register(models.ProbeSchedule)
+class ProbeScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["environment", "kind", "interval_seconds", "is_enabled", "next_run_at"]
+    list_editable = ["interval_seconds", "is_enabled"]
+    list_filter = ["kind", "is_enabled"]
+    list_select_related = ["environment"]
+    readonly_fields = ["environment", "kind", "next_run_at", "claimed_until", "requested_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(models.ProbeState)
+class ProbeStateAdmin(ResultAdmin):
+    list_display = ["environment", "kind", "status", "summary", "observed_at", "status_since"]
+    list_filter = ["kind", "status"]
+    list_select_related = ["environment"]
+
+
+@admin.register(models.ProbeRun)
+class ProbeRunAdmin(ResultAdmin):
+    list_display = ["observed_at", "environment", "kind", "status", "summary", "duration_ms"]
+    list_filter = ["kind", "status", "environment"]
+    list_select_related = ["environment"]
+    show_full_result_count = False
+
+
+@admin.register(models.StatusChange)
+class StatusChangeAdmin(ResultAdmin):
+    list_display = ["at", "environment", "kind", "from_status", "to_status", "summary"]
+    list_filter = ["kind", "to_status", "environment"]
+    list_select_related = ["environment"]
+
+
+@admin.register(models.ItemState)
+class ItemStateAdmin(ResultAdmin):
+    list_display = ["environment", "key", "is_ticked", "changed_by", "changed_at"]
+    list_filter = ["is_ticked", "environment"]
+    list_select_related = ["environment", "changed_by"]
+    search_fields = ["key"]
+
+
+@admin.register(models.ItemEvent)
+class ItemEventAdmin(ResultAdmin):
+    list_display = ["at", "environment", "key", "kind", "actor_name"]
+    list_filter = ["kind", "environment"]
+    list_select_related = ["environment"]
+    search_fields = ["key", "actor_name", "text"]
