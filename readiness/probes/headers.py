@@ -25,6 +25,7 @@ from readiness.probes.http_client import ascii_host, port_of
 from readiness.probes.observatory.fetch import SiteObservation, fetch_site
 from readiness.probes.observatory.rules import run_tests
 from readiness.probes.observatory.score import Score, score_tests
+from readiness.probes.side_by_side import observe_side_by_side
 from readiness.probes.web_targets import parse_web_target, select_roles
 
 PASS_SCORE, WARN_SCORE = 85, 65  # A- and up; B- and up
@@ -62,10 +63,8 @@ class HeadersProbe:
     def observe(self, target: Target) -> tuple[EndpointScan, ...]:
         """Scan each frontend and API, all within the one deadline of the target."""
         door = net.Door.for_target(target)
-        return tuple(
-            EndpointScan(endpoint, _scan_endpoint(endpoint, door))
-            for endpoint in select_roles(target.endpoints, _SCANNED_ROLES)
-        )
+        endpoints = select_roles(target.endpoints, _SCANNED_ROLES)
+        return observe_side_by_side(lambda endpoint: _scan_endpoint(endpoint, door), endpoints)
 
     def judge(self, target: Target, observation: tuple[EndpointScan, ...], now: datetime) -> ProbeResult:
         if not observation:
@@ -124,9 +123,9 @@ def _only_https(url: str) -> str | None:
     return url if url.startswith("https:") else None
 
 
-def _scan_endpoint(endpoint: TargetEndpoint, door: net.Door) -> SiteObservation:
+def _scan_endpoint(endpoint: TargetEndpoint, door: net.Door) -> EndpointScan:
     host, http_url, https_url = scan_urls(endpoint.url)
-    return fetch_site(host, http_url, https_url, door)
+    return EndpointScan(endpoint, fetch_site(host, http_url, https_url, door))
 
 
 def judge_scan(scan: EndpointScan, target: Target) -> JudgedScan:

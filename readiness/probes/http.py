@@ -20,6 +20,7 @@ from readiness.probes.base import (
     worst_status,
 )
 from readiness.probes.http_client import Response, follow_redirects, redirect_location, send_request
+from readiness.probes.side_by_side import observe_side_by_side
 from readiness.probes.web_targets import parse_web_target
 
 SLOW_MS = 2_000.0
@@ -64,7 +65,7 @@ class HttpProbe:
     def observe(self, target: Target) -> tuple[EndpointObservation, ...]:
         """Request each endpoint and its plain-HTTP twin, all within the one deadline of the target."""
         door = net.Door.for_target(target)
-        return tuple(_observe_endpoint(endpoint, door) for endpoint in target.endpoints)
+        return observe_side_by_side(lambda endpoint: _observe_endpoint(endpoint, door), target.endpoints)
 
     def judge(self, target: Target, observation: tuple[EndpointObservation, ...], now: datetime) -> ProbeResult:
         if not observation:

@@ -128,10 +128,27 @@ def send_request(
         if parts.scheme == "https":
             context = net.tls_context(door.ca_pem if verify else "", verify=verify)
             net.start_tls(connection, context, host, door.deadline)
-        net.send_all(connection, _compose_request(method, parts, host, headers), door.deadline)
-        return _read_response(url, method, connection, door.deadline, body_bytes, verify)
+        return exchange(
+            url, connection, door.deadline, method=method, headers=headers, body_bytes=body_bytes, verified=verify
+        )
     finally:
         connection.close()
+
+
+def exchange(
+    url: str,
+    connection: net.Connection,
+    deadline: net.Deadline,
+    *,
+    method: str = "GET",
+    headers: Sequence[tuple[str, str]] = (),
+    body_bytes: int = MAX_BODY_BYTES,
+    verified: bool = True,
+) -> Response:
+    """Send one request for `url` over an open connection and return the answer. Raises NetError or DeadlineError."""
+    parts = split_http_url(url)
+    net.send_all(connection, _compose_request(method, parts, ascii_host(parts.hostname or ""), headers), deadline)
+    return _read_response(url, method, connection, deadline, body_bytes, verified)
 
 
 def _compose_request(method: str, parts: SplitResult, host: str, headers: Sequence[tuple[str, str]]) -> bytes:

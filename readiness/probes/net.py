@@ -25,7 +25,9 @@ from readiness.probes.base import ConnectTo, ErrorReason, FailReason, Target
 _NOT_TLS_SIGNS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH")
 _UNREACHABLE_ERRNOS = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-PERMISSIVE_CIPHERS = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
+# Everything a server may still speak, good suites first; never suites without encryption or authentication.
+PERMISSIVE_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
+OP_LEGACY_SERVER_CONNECT = 0x4  # ssl names it from Python 3.12 on
 
 
 class NetError(Exception):
@@ -206,7 +208,7 @@ def _explain_connect_error(error: OSError, host: str, port: int) -> NetError:
 
 
 @functools.lru_cache(maxsize=64)
-def tls_context(ca_pem: str, *, verify: bool = True, check_hostname: bool = True) -> ssl.SSLContext:
+def tls_context(ca_pem: str, *, verify: bool = True) -> ssl.SSLContext:
     """Return a client context kept per CA (loading the system roots costs 29 ms). Raises NetError (bad_ca).
 
     The roots of `ca_pem` are added to the system's: a private root must not make public sites fail. An unverified
@@ -217,16 +219,22 @@ def tls_context(ca_pem: str, *, verify: bool = True, check_hostname: bool = True
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.options |= OP_LEGACY_SERVER_CONNECT
         context.set_ciphers(PERMISSIVE_CIPHERS)
         return context
-    context.check_hostname = check_hostname
+    load_roots(context, ca_pem)
+    return context
+
+
+def load_roots(context: ssl.SSLContext, ca_pem: str) -> None:
+    """Trust the system's roots and those of `ca_pem` beside them. Raises NetError (bad_ca)."""
     context.load_default_certs()
     if ca_pem:
         try:
             context.load_verify_locations(cadata=ca_pem)
         except (ssl.SSLError, ValueError) as error:
             raise NetError(ErrorReason.BAD_CA, "The CA bundle holds no certificate that can be read.") from error
-    return context
 
 
 def start_tls(connection: Connection, context: ssl.SSLContext, host: str, deadline: Deadline) -> None:
@@ -238,7 +246,8 @@ def start_tls(connection: Connection, context: ssl.SSLContext, host: str, deadli
     raw = connection.sock
     try:
         raw.settimeout(deadline.remaining_seconds("TLS handshake"))
-        wrapped = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+        name = host.rstrip(".")  # a certificate and SNI never carry the final dot of an absolute name
+        wrapped = context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False)
         connection.sock = wrapped
         wrapped.do_handshake()  # its timeout counts for the whole handshake, not for each read
     except (OSError, ValueError) as error:

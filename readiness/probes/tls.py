@@ -1,0 +1,96 @@
+"""The tls probe: shakes hands with every endpoint of an environment; judges certificate, chain, name and protocols."""
+
+from datetime import datetime
+from urllib.parse import urlsplit, urlunsplit
+
+from readiness.probes import net
+from readiness.probes.base import (
+    ErrorReason,
+    ProbeResult,
+    Status,
+    Target,
+    TargetEndpoint,
+    TargetError,
+    TargetOptions,
+    make_error_result,
+    mask_secrets,
+    status_of_reason,
+    worst_status,
+)
+from readiness.probes.side_by_side import observe_side_by_side
+from readiness.probes.tls_findings import list_tls_findings
+from readiness.probes.tls_judgement import FAILURES, TlsVerdict, judge_tls
+from readiness.probes.tls_observation import POSTGRES_SCHEMES, TlsObservation, observe_tls
+from readiness.probes.web_targets import parse_web_target
+
+_WORST_DAYS = 1_000_000
+
+
+class TlsProbe:
+    """Will every visitor's browser accept the certificates, and for how long?"""
+
+    kind = "tls"
+
+    def parse_target(self, text: str, options: TargetOptions) -> Target:
+        """As the other web probes; postgres://host:5432 asks a database for its own certificate."""
+        if urlsplit(text.strip()).scheme in POSTGRES_SCHEMES:
+            return _parse_postgres_target(text.strip(), options)
+        return parse_web_target(text, options)
+
+    def observe(self, target: Target) -> tuple[TlsObservation, ...]:
+        """Look at each endpoint, side by side, within the deadline of the target."""
+        door = net.Door.for_target(target)
+        return observe_side_by_side(lambda endpoint: observe_tls(endpoint, door), target.endpoints)
+
+    def judge(self, target: Target, observation: tuple[TlsObservation, ...], now: datetime) -> ProbeResult:
+        """Judge all endpoints; the worst one decides the status, the reason and the data."""
+        if not observation:
+            text = "There is no endpoint to shake hands with."
+            return make_error_result(self.kind, target.label, ErrorReason.NOTHING_TO_PROBE, text)
+        verdicts = [judge_tls(seen, now, target.ca_pem) for seen in observation]
+        worst = min(verdicts, key=_sort_by_badness)
+        return ProbeResult(
+            kind=self.kind,
+            target=target.label,
+            status=worst_status(status_of_verdict(verdict) for verdict in verdicts),
+            reason=worst.reason,
+            findings=tuple(finding for verdict in verdicts for finding in list_tls_findings(verdict)),
+            data=worst.as_data(),
+        )
+
+
+def status_of_verdict(verdict: TlsVerdict) -> Status:
+    """Return ERROR when the server could not be looked at, FAIL for a failure, WARN when it expires soon or is weak."""
+    if verdict.reason is not None:
+        return status_of_reason(verdict.reason)
+    if {"expires_soon", "legacy_protocol", "weak_cipher"} & set(verdict.warnings):
+        return Status.WARN
+    return Status.PASS
+
+
+def _sort_by_badness(verdict: TlsVerdict) -> tuple[int, int, int]:
+    order = {Status.ERROR: 0, Status.FAIL: 1, Status.WARN: 2}.get(status_of_verdict(verdict), 3)
+    rank = FAILURES.index(verdict.failure) if verdict.failure else len(FAILURES)
+    return order, rank, _WORST_DAYS if verdict.days_left is None else verdict.days_left
+
+
+def _parse_postgres_target(text: str, options: TargetOptions) -> Target:
+    """Make a target of the host and port of a PostgreSQL URL; user and password are not needed and not kept."""
+    label = mask_secrets(text)
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise TargetError(f"{label} is not a target: It is not a valid URL.") from None
+    if not host or "," in parts.netloc:
+        raise TargetError(f"{label} names no single host.")
+    shown_host = f"[{host}]" if ":" in host else host
+    url = urlunsplit(("postgres", f"{shown_host}:{port or 5432}", "", "", ""))
+    return Target(
+        label=label,
+        endpoints=(TargetEndpoint(role="database", url=url),),
+        ca_pem=options.ca_pem,
+        timeout_seconds=options.timeout_seconds,
+        connect_to=options.connect_to,
+        address_policy=options.address_policy,
+    )
