@@ -15,6 +15,13 @@ from backups.names import check_restore_name
 from readiness.models import Database, Environment
 
 
+class DatabaseChoiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A choice among the databases of one environment, by the name people gave them."""
+
+    def label_from_instance(self, obj: Database) -> str:
+        return obj.name
+
+
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     """When a database is backed up by itself."""
 
@@ -25,11 +32,9 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, environment: Environment, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        database = self.fields["database"]
-        assert isinstance(database, forms.ModelChoiceField)  # noqa: S101  narrows the type
-        database.queryset = Database.objects.filter(environment=environment)
-        database.label_from_instance = lambda one: one.name  # type: ignore[method-assign]
-        database.empty_label = None
+        self.fields["database"] = DatabaseChoiceField(
+            Database.objects.filter(environment=environment), empty_label=None
+        )
         self.fields["time_zone"].initial = settings.TIME_ZONE
         self.fields["time_zone"].widget = forms.Select(choices=[(name, name) for name in sorted(available_timezones())])
 

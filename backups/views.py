@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -119,7 +119,7 @@ def prove_backup(request: HttpRequest, pk: int) -> HttpResponse:
 
 @may_download
 @require_safe
-def download_backup(request: HttpRequest, pk: int) -> HttpResponse:
+def download_backup(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The artifact as it is stored: encrypted."""
     backup = get_object_or_404(Backup, pk=pk, state=State.DONE)
     try:

@@ -4,8 +4,6 @@ No Django here: the settings import this module and ask it for the connection wi
 """
 
 import fcntl
-import hashlib
-import hmac
 import logging
 import os
 import secrets
@@ -21,18 +19,17 @@ from typing import Any
 
 from portal import cluster_config, keys, processes
 from portal.cluster_account import explain_output, give_to_account, os_errors_explained, run_as_account, write_owned
+from portal.cluster_creation import USER, is_made_with, make_data_dir
 from portal.cluster_home import ClusterError, ClusterHome, ensure_home, locate_home, reachable_binaries
 from portal.postgres_binaries import BinariesError, ServerBinaries, find_server_binaries
 
 __all__ = ["Cluster", "ClusterError", "ConnectionInfo"]
 
-USER = "preflight"
 DATABASE = "preflight"
 START_SECONDS = 60
 STOP_SECONDS = 60
 PORT_ATTEMPTS = 3
 LOG_LIMIT_BYTES = 10_000_000
-FINGERPRINT_FILE = "preflight.fingerprint"
 logger = logging.getLogger(__name__)
 
 
@@ -134,7 +131,8 @@ class Cluster:
                 self._set_aside()
             if not self.exists:
                 ensure_home(self.home)
-                self._initialise(keys.read_or_create(self.password_path, lambda: secrets.token_urlsafe(32)))
+                password = keys.read_or_create(self.password_path, lambda: secrets.token_urlsafe(32))
+                make_data_dir(self.home, self.server_binaries(), self._socket_dir(), password)
 
     def start(self) -> ConnectionInfo:
         """Start the server, or adopt it when it runs already, and make the portal's database.
@@ -204,50 +202,6 @@ class Cluster:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             raise ClusterError(f"The database {name!r} could not be made ({reason}): see {self.log_path}.") from None
 
-    def _initialise(self, password: str) -> None:
-        binaries = self.server_binaries()
-        self._remove_half_made()
-        part = self.home.path / f"data.part-{secrets.token_hex(4)}"
-        password_file = self.home.path / f"{part.name}.pw"
-        part.mkdir(mode=0o700)
-        try:
-            give_to_account(self.home, part)
-            write_owned(self.home, password_file, password + "\n")
-            self._run_initdb(binaries, part, password_file)
-        finally:
-            password_file.unlink(missing_ok=True)
-        write_owned(self.home, part / FINGERPRINT_FILE, _fingerprint(password) + "\n")
-        with (part / "postgresql.conf").open("a", encoding="utf-8") as config:
-            config.write(f"\ninclude = '{cluster_config.FILE_NAME}'\n")
-            config.flush()
-            os.fsync(config.fileno())
-        write_owned(
-            self.home,
-            part / cluster_config.FILE_NAME,
-            cluster_config.render(cluster_config.Address(self._socket_dir(), 0)),
-        )
-        part.rename(self.data_dir)
-
-    def _remove_half_made(self) -> None:
-        """What a killed `create` left: directories, and the file that told initdb the password."""
-        for leftover in self.home.path.glob("*data.part-*"):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
-
-    def _run_initdb(self, binaries: ServerBinaries, part: Path, password_file: Path) -> None:
-        fixed = ["-D", str(part), "-U", USER, f"--pwfile={password_file}", "--encoding=UTF8", "--data-checksums"]
-        fixed += ["--auth-local=scram-sha-256", "--auth-host=scram-sha-256"]
-        for locale in ("C.UTF-8", "C"):
-            done = run_as_account(self.home, binaries, "initdb", [*fixed, f"--locale={locale}"])
-            if done.returncode == 0:
-                return
-            if "locale" not in done.stderr:
-                break
-        shutil.rmtree(part, ignore_errors=True)
-        raise explain_output(done.stderr + done.stdout, self.home.path, "The database could not be made")
-
     def _start_server(self) -> None:
         binaries = self.server_binaries()
         port = cluster_config.read_address(self.data_dir, self.home.path).port
@@ -302,11 +256,7 @@ class Cluster:
         if not self.exists:
             raise ClusterError(f"There is no database in {self.home.path} yet: run `make run` or `make setup`.")
         password = keys.read_existing(self.password_path)
-        try:
-            expected = (self.data_dir / FINGERPRINT_FILE).read_text().strip()
-        except FileNotFoundError:
-            expected = ""
-        if password is None or not hmac.compare_digest(_fingerprint(password), expected):
+        if password is None or not is_made_with(self.data_dir, password):
             raise ClusterError(
                 f"The database in {self.home.path} was made with keys that are not in {self.password_path.parent}: "
                 "put that directory back from a copy, or run `make reset` to start over."
@@ -346,10 +296,6 @@ class Cluster:
             yield
         finally:
             os.close(descriptor)
-
-
-def _fingerprint(password: str) -> str:
-    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def _wait_for(condition: Callable[[], bool], seconds: float) -> bool:

@@ -65,11 +65,13 @@ def run_portal(say: Say) -> int:
     _let_stop_signals_interrupt()
     try:
         check_port(address)
-        prepare_portal(say)
-        return _serve(record, address, say)
+        try:
+            prepare_portal(say)
+            return _serve(record, address, say)
+        finally:
+            _ignore_stop_signals()
+            _stop_cluster()
     finally:
-        _ignore_stop_signals()
-        _stop_cluster()
         run_state.release_run(var_dir, record)
 
 

@@ -46,9 +46,9 @@ def invite(email: str, username: str, role: str) -> User:
 
 def invitation_url(user: User, request: HttpRequest) -> str:
     """A link with which ``user`` chooses a password; it works once and for PASSWORD_RESET_TIMEOUT."""
-    key = f"{user_pk_to_url_str(user)}-{default_token_generator.make_token(user)}"
     path = reverse(
-        "account_reset_password_from_key", kwargs={"uidb36": key.split("-", 1)[0], "key": key.split("-", 1)[1]}
+        "account_reset_password_from_key",
+        kwargs={"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)},
     )
     return request.build_absolute_uri(path)
 

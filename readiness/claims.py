@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from readiness.models import Database, Endpoint, Environment, ProbeSchedule
 from readiness.probes.schedule import next_run_at
@@ -26,18 +26,16 @@ def configured_kinds(*, has_endpoints: bool, has_databases: bool) -> list[str]:
 
 def sync_schedules(now: datetime, environments: Collection[Environment] | None = None) -> None:
     """Gives every active environment a schedule for each kind it has a target for, and takes away the others."""
-    active = Environment.objects.active().annotate(
-        has_endpoints=Exists(Endpoint.objects.filter(environment=OuterRef("pk"))),
-        has_databases=Exists(Database.objects.filter(environment=OuterRef("pk"))),
-    )
-    existing = ProbeSchedule.objects.all()
+    active, existing = Environment.objects.active(), ProbeSchedule.objects.all()
     if environments is not None:
         keys = [environment.pk for environment in environments]
         active, existing = active.filter(pk__in=keys), existing.filter(environment_id__in=keys)
+    with_endpoints = set(Endpoint.objects.order_by().values_list("environment_id", flat=True).distinct())
+    with_databases = set(Database.objects.order_by().values_list("environment_id", flat=True).distinct())
     wanted = {
-        (environment.pk, kind)
-        for environment in active
-        for kind in configured_kinds(has_endpoints=environment.has_endpoints, has_databases=environment.has_databases)
+        (pk, kind)
+        for pk in active.values_list("pk", flat=True)
+        for kind in configured_kinds(has_endpoints=pk in with_endpoints, has_databases=pk in with_databases)
     }
     present = {(schedule.environment_id, schedule.kind): schedule.pk for schedule in existing}
     ProbeSchedule.objects.filter(pk__in=[pk for key, pk in present.items() if key not in wanted]).delete()

@@ -61,15 +61,8 @@ def record(observed: Iterable[Observed]) -> list[StatusChange]:
             update_conflicts=True,
             unique_fields=["environment", "kind"],
             update_fields=[
-                "status",
-                "reason",
-                "summary",
-                "findings",
-                "data",
-                "duration_ms",
-                "observed_at",
-                "status_since",
-                "beats",
+                *("status", "reason", "summary", "findings", "data"),
+                *("duration_ms", "observed_at", "status_since", "beats"),
             ],
         )
         return StatusChange.objects.bulk_create(changes)

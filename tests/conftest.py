@@ -56,7 +56,7 @@ class Server:
         self.made.append(name)
         with self.connect(name) as connection:
             for statement in statements:
-                connection.execute(statement)  # type: ignore[call-overload]
+                connection.execute(statement)
         return self.dsn(name)
 
     def drop_database(self, name: str) -> None:

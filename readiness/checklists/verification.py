@@ -132,10 +132,8 @@ def _engine_is_postgresql(facts: Facts) -> Evidence:
         if fact.reason == "wrong_engine":
             return _outcome(False, fact.summary, fact)
         # Several databases: each has to have tables.
-        several = fact.data.get("targets")
-        tables = (
-            min((one.get("tables", 0) for one in several.values()), default=0) if several else fact.data.get("tables")
-        )
+        several = fact.data.get("targets", {"": fact.data})
+        tables = min((one["tables"] for one in several.values() if "tables" in one), default=None)
         if tables is None:
             return Evidence(EvidenceState.UNKNOWN, "The number of tables is not known.", fact.observed_at)
         return _outcome(tables > 0, f"PostgreSQL with {tables} tables.", fact)
