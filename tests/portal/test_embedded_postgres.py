@@ -19,7 +19,8 @@ import pytest
 
 from portal import cluster_config, processes
 from portal.cluster_account import explain_output
-from portal.embedded_postgres import FINGERPRINT_FILE, Cluster, ClusterError
+from portal.cluster_creation import FINGERPRINT_FILE
+from portal.embedded_postgres import Cluster, ClusterError
 
 
 def ask(cluster: Cluster, query: str, **changes: Any) -> Any:
