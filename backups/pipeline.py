@@ -17,6 +17,7 @@ import zstandard
 from backups.errors import ErrorCode
 
 READ_BYTES = 256 * 1024
+JOB_BYTES = 1024 * 1024
 
 
 class Sink(Protocol):
@@ -53,7 +54,7 @@ def write_stream(source: IO[bytes], target: IO[bytes], recipients: Sequence[Any]
     The end of ``source`` does not mean that it ended well: ask the process behind it.
     """
     counted = _CountingReader(source)
-    compressor: Any = zstandard.ZstdCompressor(level=level, write_checksum=True)
+    compressor = _build_compressor(level)
     hashed = _HashingWriter(target)
     try:
         pyrage.encrypt_io(_Guarded(compressor.stream_reader(counted, read_size=READ_BYTES)), hashed, recipients)
@@ -93,6 +94,12 @@ def hash_stream(source: IO[bytes]) -> tuple[int, str]:
     hashed = _HashingReader(source)
     hashed.read_rest()
     return hashed.count, hashed.hexdigest()
+
+
+def _build_compressor(level: int) -> Any:
+    """One thread of zstd's own, so that compressing and encrypting overlap; small jobs keep its memory small."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(level, write_checksum=1, threads=1, job_size=JOB_BYTES)
+    return zstandard.ZstdCompressor(compression_params=parameters)
 
 
 class _Guarded:
