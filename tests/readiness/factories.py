@@ -1,0 +1,139 @@
+"""Makes environments in every state the tests need: what is connected, what probes said, what was proven and ticked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from backups.models import Backup, State
+from readiness import claims
+from readiness.checklists import workflow
+from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
+from readiness.checklists.template import Item, Severity, load_template
+from readiness.checklists.verification import is_verified_by_facts
+from readiness.models import Database, Endpoint, Environment, ItemState, ProbeState
+
+# What each kind reports about an environment that has nothing to hide.
+GOOD_DATA: Mapping[str, Mapping[str, Any]] = {
+    "http": {"endpoints": [{"role": "frontend", "status_code": 200}, {"role": "api", "status_code": 204}]},
+    "tls": {"trusted": True, "hostname_ok": True, "days_left": 80},
+    "headers": {"grade": "A+"},
+    "postgres": {"tables": 12},
+}
+GOOD_FINDINGS: Mapping[str, Sequence[Mapping[str, str]]] = {
+    "http": [{"id": "https_redirect", "status": "pass", "summary": "Plain HTTP leads to HTTPS."}],
+}
+
+
+def make_environment(slug: str = "shop", **fields: Any) -> Environment:
+    """An environment with its checklist and nothing connected."""
+    environment = Environment.objects.create(slug=slug, **{"name": slug.replace("-", " ").capitalize(), **fields})
+    workflow.start_checklist(environment)
+    return environment
+
+
+def connect(environment: Environment, dsn: str = "env:SHOP_DSN") -> Environment:
+    """Gives it a frontend, an API and a database, and the schedules that follow."""
+    Endpoint.objects.create(environment=environment, role="frontend", url=f"https://{environment.slug}.example.org/")
+    Endpoint.objects.create(environment=environment, role="api", url=f"https://api.{environment.slug}.example.org/")
+    Database.objects.create(environment=environment, name="main", dsn=dsn)
+    claims.sync_schedules(timezone.now(), [environment])
+    return environment
+
+
+def make_state(environment: Environment, kind: str, status: str = "pass", **fields: Any) -> ProbeState:
+    """The newest result of one kind, observed a moment ago unless told."""
+    at = fields.pop("observed_at", timezone.now())
+    made = {
+        "status": status,
+        "summary": f"{kind} says {status}.",
+        "data": dict(GOOD_DATA.get(kind, {})),
+        "findings": [dict(finding) for finding in GOOD_FINDINGS.get(kind, [])],
+        "duration_ms": 12,
+        "observed_at": at,
+        "status_since": at,
+        "beats": "ppp",
+    }
+    state, _ = ProbeState.objects.update_or_create(environment=environment, kind=kind, defaults={**made, **fields})
+    return state
+
+
+def make_backup(environment: Environment, *, taken_at: datetime | None = None, **fields: Any) -> Backup:
+    """A backup of the environment's first database that was taken, verified and proven, unless told."""
+    at = taken_at or timezone.now() - timedelta(hours=1)
+    database = environment.databases.first()
+    made: dict[str, Any] = {
+        "state": State.DONE,
+        "requested_at": at,
+        "taken_at": at,
+        "finished_at": at,
+        "verified_at": at,
+        "proven_at": at,
+        "bytes": 1_234_567,
+        "plain_bytes": 7_654_321,
+        "duration_ms": 2_400,
+        "artifact": f"{environment.slug}/{at:%Y%m%dT%H%M%S}.dump.zst.age",
+        "sha256": "ab" * 32,
+        "tables": {"public.customers": 50, "public.orders": 5_000},
+        "snapshot": {
+            "lsn": "0/16B3748",
+            "timeline": 1,
+            "taken_at": at.isoformat(),
+            "system_identifier": "7300000000000000001",
+            "server_version": "15.4",
+        },
+    }
+    return Backup.objects.create(
+        database=database,
+        environment=environment,
+        database_name=database.name if database else "main",
+        environment_slug=environment.slug,
+        environment_name=environment.name,
+        **{**made, **fields},
+    )
+
+
+def tick_all(environment: Environment) -> None:
+    """Ticks every item that people may tick."""
+    keys = [item.key for item in load_template().items if not is_verified_by_facts(item)]
+    ItemState.objects.filter(environment=environment, key__in=keys).update(
+        is_ticked=True, changed_at=timezone.now(), changed_by=None
+    )
+
+
+def make_ready(slug: str = "shop", **fields: Any) -> Environment:
+    """An environment of which everything is known and good."""
+    environment = connect(make_environment(slug, **fields))
+    for kind in GOOD_DATA:
+        make_state(environment, kind)
+    make_backup(environment)
+    tick_all(environment)
+    return environment
+
+
+def must_items() -> list[Item]:
+    """Every item of the template that weighs in the verdict."""
+    return [item for item in load_template().items if item.severity is Severity.MUST]
+
+
+def make_fact(kind: str, status: str | None = "pass", **fields: Any) -> ProbeFact:
+    """A fresh good fact of one kind, unless told."""
+    made: dict[str, Any] = {
+        "summary": f"{kind} says {status}.",
+        "data": GOOD_DATA.get(kind, {}),
+        "findings": tuple(GOOD_FINDINGS.get(kind, ())),
+    }
+    return ProbeFact(kind, status, **{**made, **fields})
+
+
+def make_facts(now: datetime, probes: Sequence[ProbeFact] | None = None, **fields: Any) -> Facts:
+    """Facts of an environment of which everything is good, unless told."""
+    known = [make_fact(kind, observed_at=now) for kind in GOOD_DATA] if probes is None else probes
+    made: dict[str, Any] = {
+        "backups": BackupFacts(newest_proven_at=now - timedelta(hours=1), newest_done_at=now - timedelta(hours=1)),
+        "roles": frozenset({"frontend", "api"}),
+    }
+    return Facts(now=now, probes={fact.kind: fact for fact in known}, **{**made, **fields})
