@@ -10,7 +10,8 @@ STALE_AFTER_INTERVALS = 2
 def next_run_at(previous: datetime, interval_seconds: int, now: datetime) -> datetime:
     """The first moment after ``now`` on the grid that ``previous`` started, so that late ticks do not drift."""
     interval = timedelta(seconds=interval_seconds)
-    missed = max(0, (now - previous) // interval)
+    # Negative when the grid goes on later than now, because somebody probed in between: that moves nothing.
+    missed = (now - previous) // interval
     return previous + interval * (missed + 1)
 
 

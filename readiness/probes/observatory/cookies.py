@@ -140,9 +140,12 @@ def _keeps_prefix_promise(cookie: Cookie) -> bool:
 
 
 def is_samesite_invalid(line: str) -> bool:
-    """Say whether a raw Set-Cookie line has a SameSite that is none of lax, strict and none, or has no value."""
-    _, attributes = split_attributes(line)
-    return "samesite" in attributes and (attributes["samesite"] or "").lower() not in _VALID_SAMESITE
+    """Say whether any SameSite of a raw Set-Cookie line is none of lax, strict and none, or has no value."""
+    attributes = (part.strip().partition("=") for part in line.split(";")[1:])
+    return any(
+        name.strip().lower() == "samesite" and value.strip().lower() not in _VALID_SAMESITE
+        for name, _, value in attributes
+    )
 
 
 def judge_cookies(cookies: list[Cookie], final_lines: list[str], *, hsts_passes: bool) -> str:

@@ -34,10 +34,13 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The merged policy of a page. `has_frame_ancestors` counts metas too, where browsers ignore it."""
+    """The merged policy of a page; metas count in full, even with directives that browsers ignore there.
+
+    `is_in_force`: at least one directive is left when those are taken out of the metas.
+    """
 
     directives: Mapping[str, list[str]] = field(default_factory=dict)
-    has_frame_ancestors: bool = False
+    is_in_force: bool = False
     repeats_reporting: bool = False
     invalid: bool = False
 
@@ -49,13 +52,14 @@ def parse_policies(headers: Iterable[str], metas: Iterable[str]) -> Policy:
         parsed_metas = [_parse_policy(text) for text in metas]
     except PolicyError:
         return Policy(invalid=True)
-    everything = [directives for directives, _ in parsed_headers + parsed_metas]
-    in_force = [directives for directives, _ in parsed_headers]
-    in_force += [_without(directives, _NOT_IN_META) for directives, _ in parsed_metas]
+    parsed = parsed_headers + parsed_metas
+    in_force = any(directives for directives, _ in parsed_headers) or any(
+        _without(directives, _NOT_IN_META) for directives, _ in parsed_metas
+    )
     return Policy(
-        directives=_intersect([directives for directives in in_force if directives]),
-        has_frame_ancestors=any("frame-ancestors" in directives for directives in everything),
-        repeats_reporting=any(repeated for _, repeated in parsed_headers + parsed_metas),
+        directives=_intersect([directives for directives, _ in parsed if directives]),
+        is_in_force=in_force,
+        repeats_reporting=any(repeated for _, repeated in parsed),
     )
 
 
@@ -77,8 +81,7 @@ def _parse_policy(text: str) -> tuple[Directives, bool]:
         if name in directives:
             if name not in _REPEATABLE:
                 raise PolicyError(f"{name} is repeated")
-            repeated = True
-            continue
+            repeated = True  # the last one stands
         directives[name] = _drop_covered(sources) if sources or not name.endswith("-src") else [_NONE]
     return directives, repeated
 
@@ -106,14 +109,19 @@ def _intersect(policies: list[Directives]) -> Directives:
 
 
 def _is_matched(source: str, later: list[str]) -> bool:
-    return any(source == other or (other.endswith("/") and source.startswith(other)) for other in later)
+    return any(
+        source == other
+        or (other.endswith("/") and source.startswith(other))
+        or (source.endswith("/") and other.startswith(source))
+        for other in later
+    )
 
 
 def judge_csp(policy: Policy, *, has_report_only: bool, is_https: bool) -> str:
     """Return the result code of the content-security-policy test; the first rule that applies wins."""
     if policy.invalid:
         return "csp-header-invalid"
-    if not policy.directives:
+    if not policy.is_in_force:
         return "csp-not-implemented-but-reporting-enabled" if has_report_only else "csp-not-implemented"
     code = _judge_directives({name: list(sources) for name, sources in policy.directives.items()}, is_https=is_https)
     if policy.repeats_reporting and code in _PASSING:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urljoin
 
 from readiness.probes import net
 from readiness.probes.base import FailReason
@@ -16,6 +15,7 @@ from readiness.probes.http_client import (
 )
 from readiness.probes.observatory.cookies import CookieJar
 from readiness.probes.observatory.site import Chain, Site, joined_header
+from readiness.probes.observatory.urls import resolve_url
 
 ORIGIN = "https://http-observatory.security.mozilla.org"
 _PREFLIGHT = (("Origin", ORIGIN), ("Access-Control-Request-Method", "GET"))
@@ -109,7 +109,7 @@ def _follow(url: str, ask: Callable[[str], Response]) -> list[Response]:
 
 def _resolve_location(base: str, location: str) -> str:
     try:
-        url = urljoin(base, location.replace("\\", "/")).partition("#")[0]
+        url = resolve_url(base, location)
         split_http_url(url)
     except ValueError as error:
         raise net.NetError(FailReason.BAD_REDIRECT, f"{base} redirects to an address that is none.") from error

@@ -2,25 +2,29 @@
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from readiness.probes.observatory.lists import registrable_domain
+from readiness.probes.observatory.urls import clean_url, resolve_url
 
 # Elements whose content is text to a browser, so that a <script> in there is none.
-_TEXT_ELEMENTS = frozenset({"textarea", "title", "iframe", "xmp", "noembed", "noframes"})
-_BLANKS = " \t\n\f\r"
+_TEXT_ELEMENTS = frozenset({"textarea", "title", "iframe", "xmp", "noembed", "noframes", "plaintext"})
+_FOREIGN_ROOTS = frozenset({"svg", "math"})
+_HTML_ISLANDS = frozenset({"foreignobject", "desc", "annotation-xml"})  # HTML again inside a foreign root
+_WHITE_SPACE = " \t\n\f\r"
+# From best to worst; the worst script decides, whatever the modifiers say.
 SRI_SEVERITY = (
-    "sri-implemented-and-all-scripts-loaded-securely",
     "sri-implemented-and-external-scripts-loaded-securely",
-    "sri-not-implemented-but-external-scripts-loaded-securely",
+    "sri-implemented-and-all-scripts-loaded-securely",
     "sri-implemented-but-external-scripts-not-loaded-securely",
+    "sri-not-implemented-but-external-scripts-loaded-securely",
     "sri-not-implemented-and-external-scripts-not-loaded-securely",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script that is loaded from elsewhere: its src as written, and its integrity ("" when there is none)."""
+    """One script element: its src ("" for an inline script or one of SVG) and its integrity ("" without)."""
 
     src: str
     integrity: str
@@ -49,41 +53,62 @@ class _PageReader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.page = Page()
         self._template_depth = 0
+        self._noscript_depth = 0
         self._text_element: str | None = None
+        self._foreign: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._text_element is not None:
             return
-        if tag in _TEXT_ELEMENTS:
+        if tag in _TEXT_ELEMENTS and not self._is_foreign:
             self._text_element = tag
         elif tag == "template":
             self._template_depth += 1
+        elif tag == "noscript":
+            self._noscript_depth += 1
+        elif tag in _FOREIGN_ROOTS or (self._foreign and tag in _HTML_ISLANDS):
+            self._foreign.append(tag)
         elif not self._template_depth:
             self._take(tag, dict(reversed(attrs)))  # of a repeated attribute the first counts
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._is_foreign:
+            if tag == "script" and not self._template_depth and self._text_element is None:
+                self._take(tag, dict(reversed(attrs)))
+            return
         self.handle_starttag(tag, attrs)  # HTML knows no self-closing scripts
         if tag in self.CDATA_CONTENT_ELEMENTS:
             self.set_cdata_mode(tag)
 
     def handle_endtag(self, tag: str) -> None:
         if self._text_element is not None:
-            if tag == self._text_element:
+            if tag == self._text_element != "plaintext":
                 self._text_element = None
         elif tag == "template":
             self._template_depth = max(0, self._template_depth - 1)
+        elif tag == "noscript":
+            self._noscript_depth = max(0, self._noscript_depth - 1)
+        elif tag in self._foreign:
+            del self._foreign[self._foreign.index(tag) :]
+
+    @property
+    def _is_foreign(self) -> bool:
+        return bool(self._foreign) and self._foreign[-1] in _FOREIGN_ROOTS
 
     def _take(self, tag: str, attributes: dict[str, str | None]) -> None:
-        if tag == "script" and attributes.get("src"):
-            self.page.scripts.append(Script(attributes["src"] or "", (attributes.get("integrity") or "").strip()))
+        if tag == "script":
+            src = "" if self._is_foreign else attributes.get("src") or ""
+            self.page.scripts.append(Script(src, attributes.get("integrity") or ""))
         elif tag == "base" and attributes.get("href") and self.page.base_href is None:
             self.page.base_href = attributes["href"]
-        elif tag == "meta" and attributes.get("content"):
-            content = attributes["content"] or ""
-            if (attributes.get("http-equiv") or "").strip().lower() == "content-security-policy":
-                self.page.csp_metas.append(content)
-            if (attributes.get("name") or "").strip().lower() == "referrer":
-                self.page.referrer_meta = content
+        elif tag == "meta" and attributes.get("content") and not self._noscript_depth:
+            self._take_meta(attributes, attributes["content"] or "")
+
+    def _take_meta(self, attributes: dict[str, str | None], content: str) -> None:
+        if (attributes.get("http-equiv") or "").strip().lower() == "content-security-policy":
+            self.page.csp_metas.append(content)
+        if (attributes.get("name") or "").strip().lower() == "referrer":
+            self.page.referrer_meta = content
 
 
 def judge_sri(page: Page, host: str) -> str:
@@ -95,22 +120,31 @@ def judge_sri(page: Page, host: str) -> str:
 
 
 def _judge_script(script: Script, base_href: str | None, host: str) -> str | None:
-    """Return what one script says about the page; None for an own script without integrity."""
-    src = script.src.strip(_BLANKS)
-    relative_scheme = src.startswith("//")
-    scheme, script_host = _locate(src, base_href)
-    own = not relative_scheme and (script_host is None or _is_same_site(script_host, host))
-    if own:
-        return SRI_SEVERITY[0] if script.integrity else None
-    if scheme == "https" and not relative_scheme:
-        return SRI_SEVERITY[1] if script.integrity else SRI_SEVERITY[2]
-    return SRI_SEVERITY[3] if script.integrity else SRI_SEVERITY[4]
+    """Return what one script says about the page; None for an own script without integrity, or an inline one."""
+    if not script.src:
+        return None
+    scheme, script_host = _locate(script.src, base_href)
+    if script_host is None or _is_same_site(script_host, host):
+        return SRI_SEVERITY[1] if script.integrity and scheme != "http" else None
+    if scheme == "https":
+        return SRI_SEVERITY[0] if script.integrity else SRI_SEVERITY[3]
+    return SRI_SEVERITY[2] if script.integrity else SRI_SEVERITY[4]
 
 
 def _locate(src: str, base_href: str | None) -> tuple[str, str | None]:
-    """Return scheme and host of a script's URL; the host is None when it is relative to the page itself."""
+    """Return scheme and host of a script's URL; the host is None when it is relative to the page itself.
+
+    `//host/x.js` has no scheme: it counts as foreign and insecure, whatever the host.
+    """
+    src = clean_url(src)
+    if src.startswith("//"):
+        return "", ""
+    base = (base_href or "").strip(_WHITE_SPACE)
     try:
-        parts = urlsplit(urljoin(base_href.strip(_BLANKS), src) if base_href else src)
+        has_base = urlsplit(base).scheme in ("http", "https")
+        if not has_base and not urlsplit(src).scheme:
+            return "", None
+        parts = urlsplit(resolve_url(base if has_base else "", src))
         return parts.scheme, parts.hostname
     except ValueError:
         return "", None
@@ -119,5 +153,5 @@ def _locate(src: str, base_href: str | None) -> tuple[str, str | None]:
 def _is_same_site(script_host: str, host: str) -> bool:
     if script_host.lower() == host.lower():
         return True
-    domain = registrable_domain(script_host)
+    domain = registrable_domain(script_host) if script_host else None
     return domain is not None and domain == registrable_domain(host)

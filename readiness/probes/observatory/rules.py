@@ -147,7 +147,7 @@ def judge_xfo(answer: Response, policy: Policy, csp: str) -> str:
         "csp-not-implemented",
         "csp-not-implemented-but-reporting-enabled",
     )
-    if policy.has_frame_ancestors and in_force:
+    if "frame-ancestors" in policy.directives and in_force:
         return "x-frame-options-implemented-via-csp"
     value = (joined_header(answer, "X-Frame-Options") or "").strip().lower()
     if not value:
