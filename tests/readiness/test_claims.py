@@ -1,0 +1,203 @@
+"""Schedules follow what is connected, and what is due is claimed once, by whoever comes first."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from readiness import claims
+from readiness.models import Database, Endpoint, Environment, ProbeSchedule
+from tests.readiness.factories import connect, make_environment
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def shop(db: None) -> Environment:
+    """A connected environment whose four schedules are due at noon."""
+    environment = connect(make_environment())
+    ProbeSchedule.objects.update(next_run_at=NOON)
+    return environment
+
+
+def list_kinds(environment: Environment) -> list[str]:
+    return sorted(ProbeSchedule.objects.filter(environment=environment).values_list("kind", flat=True))
+
+
+def test_it_schedules_only_what_has_a_target(db: None) -> None:
+    environment = make_environment()
+    claims.sync_schedules(NOON)
+    assert list_kinds(environment) == []
+
+    endpoint = Endpoint.objects.create(environment=environment, url="https://shop.example.org/")
+    claims.sync_schedules(NOON)
+    assert list_kinds(environment) == ["headers", "http", "tls"]
+
+    Database.objects.create(environment=environment, name="main", dsn="env:SHOP")
+    endpoint.delete()
+    claims.sync_schedules(NOON)
+    assert list_kinds(environment) == ["postgres"]
+
+
+def test_it_leaves_other_environments_alone_when_it_is_given_one(db: None) -> None:
+    first, second = make_environment("first"), make_environment("second")
+    for environment in (first, second):
+        Endpoint.objects.create(environment=environment, url="https://shop.example.org/")
+
+    claims.sync_schedules(NOON, [first])
+
+    assert (len(list_kinds(first)), list_kinds(second)) == (3, [])
+
+
+def test_it_keeps_the_interval_that_someone_chose(shop: Environment) -> None:
+    ProbeSchedule.objects.filter(kind="http").update(interval_seconds=300)
+
+    claims.sync_schedules(NOON)
+
+    assert ProbeSchedule.objects.get(kind="http").interval_seconds == 300
+
+
+def test_it_takes_the_schedules_of_a_retired_environment_away(shop: Environment) -> None:
+    shop.retired_at = NOON
+    shop.save()
+    assert claims.claim_due(NOON) == []
+
+    claims.sync_schedules(NOON)
+
+    assert list_kinds(shop) == []
+
+
+def test_it_drops_a_kind_that_the_settings_no_longer_name(shop: Environment, settings: Settings) -> None:
+    settings.READINESS_PROBES = {kind: path for kind, path in settings.READINESS_PROBES.items() if kind != "headers"}
+
+    claims.sync_schedules(NOON)
+
+    assert list_kinds(shop) == ["http", "postgres", "tls"]
+
+
+def test_it_claims_what_is_due_and_not_what_is_not(shop: Environment) -> None:
+    ProbeSchedule.objects.filter(kind="http").update(next_run_at=NOON + timedelta(seconds=1))
+
+    claimed = claims.claim_due(NOON)
+
+    kinds = ProbeSchedule.objects.filter(pk__in=claimed).values_list("kind", flat=True)
+    assert sorted(kinds) == ["headers", "postgres", "tls"]
+
+
+def test_it_does_not_claim_what_is_switched_off(shop: Environment) -> None:
+    ProbeSchedule.objects.exclude(kind="http").update(is_enabled=False)
+
+    assert claims.claim_due(NOON) == [ProbeSchedule.objects.get(kind="http").pk]
+
+
+def test_it_does_not_claim_twice_before_the_claim_is_released(shop: Environment) -> None:
+    claimed = claims.claim_due(NOON)
+    later = NOON + timedelta(seconds=20)
+    ProbeSchedule.objects.update(next_run_at=later)
+    assert claims.claim_due(later) == []
+
+    claims.release(claimed)
+
+    assert claims.claim_due(later) == claimed
+
+
+def test_it_gives_a_lost_claim_to_the_next_tick(shop: Environment, settings: Settings) -> None:
+    claimed = claims.claim_due(NOON)
+    until = ProbeSchedule.objects.values_list("claimed_until", flat=True).first()
+    assert until == NOON + timedelta(seconds=2 * settings.PROBE_TIMEOUT_SECONDS + 10)
+
+    assert claims.claim_due(until - timedelta(seconds=1)) == []
+    assert claims.claim_due(until) == claimed
+
+
+def test_it_keeps_to_the_grid_when_a_tick_comes_late(shop: Environment) -> None:
+    claims.claim_due(NOON + timedelta(seconds=130))
+
+    assert set(ProbeSchedule.objects.values_list("next_run_at", flat=True)) == {NOON + timedelta(seconds=180)}
+
+
+def test_it_takes_no_more_than_it_is_asked_for_and_the_longest_overdue_first(shop: Environment) -> None:
+    oldest = ProbeSchedule.objects.get(kind="tls")
+    ProbeSchedule.objects.filter(pk=oldest.pk).update(next_run_at=NOON - timedelta(hours=1))
+
+    assert claims.claim_due(NOON, limit=1) == [oldest.pk]
+
+
+def test_it_probes_now_whatever_is_due_but_nothing_that_is_being_probed(shop: Environment) -> None:
+    busy = ProbeSchedule.objects.get(kind="tls")
+    ProbeSchedule.objects.filter(pk=busy.pk).update(claimed_until=NOON + timedelta(seconds=30))
+    ProbeSchedule.objects.update(next_run_at=NOON + timedelta(seconds=50))
+
+    claimed = claims.claim_now(shop, NOON)
+
+    assert sorted(claimed) == sorted(ProbeSchedule.objects.exclude(pk=busy.pk).values_list("pk", flat=True))
+    assert not ProbeSchedule.objects.filter(pk__in=claimed, requested_at=None).exists()
+
+
+def test_it_does_not_put_the_next_regular_run_off_when_someone_probes_now(shop: Environment) -> None:
+    planned = NOON + timedelta(seconds=50)
+    ProbeSchedule.objects.update(next_run_at=planned)
+
+    for _ in range(10):
+        claims.release(claims.claim_now(shop, NOON))
+
+    assert set(ProbeSchedule.objects.values_list("next_run_at", flat=True)) == {planned}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_gives_each_due_row_to_one_of_two_claimers() -> None:
+    for number in range(10):
+        connect(make_environment(f"shop-{number}"))
+    now = timezone.now() + timedelta(seconds=1)
+    together = threading.Barrier(2)
+    claimed: list[list[int]] = []
+
+    def claim() -> None:
+        try:
+            together.wait(timeout=10)
+            claimed.append(claims.claim_due(now))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(claimed) == 2
+    every = [pk for one in claimed for pk in one]
+    assert sorted(every) == sorted(ProbeSchedule.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_skips_what_another_claimer_has_locked() -> None:
+    connect(make_environment())
+    now = timezone.now() + timedelta(seconds=1)
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        from django.db import transaction
+
+        try:
+            with transaction.atomic():
+                list(ProbeSchedule.objects.select_for_update().filter(kind="http"))
+                locked.set()
+                done.wait(timeout=10)
+        finally:
+            connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert locked.wait(timeout=10)
+    claimed = claims.claim_due(now)
+    done.set()
+    holder.join()
+
+    kinds = ProbeSchedule.objects.filter(pk__in=claimed).values_list("kind", flat=True)
+    assert sorted(kinds) == ["headers", "postgres", "tls"]
