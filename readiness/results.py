@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -85,8 +86,22 @@ def summarise(result: ProbeResult) -> str:
     for status in order:
         for finding in result.findings:
             if finding.status == status:
-                return finding.summary[:SUMMARY_LENGTH]
+                return str(make_storable(finding.summary))[:SUMMARY_LENGTH]
     return ""
+
+
+def make_storable(value: Any) -> Any:
+    """``value`` (text, numbers, lists, mappings) with ? for what PostgreSQL cannot hold: NUL and lone surrogates.
+
+    A hostile target may send either, and one such result must not cost the rest of its batch.
+    """
+    if isinstance(value, str):
+        return value.replace("\x00", "?").encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {make_storable(key): make_storable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [make_storable(each) for each in value]
+    return value
 
 
 def _columns(one: Observed) -> dict[str, object]:
@@ -97,8 +112,8 @@ def _columns(one: Observed) -> dict[str, object]:
         "status": result.status.value,
         "reason": result.reason or "",
         "summary": summarise(result),
-        "findings": [finding.as_json_object() for finding in result.findings],
-        "data": dict(result.data),
+        "findings": make_storable([finding.as_json_object() for finding in result.findings]),
+        "data": make_storable(result.data),
         "duration_ms": result.duration_ms,
         "observed_at": one.at,
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from django.conf import settings
+from django.db.models import Prefetch
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from portal.secrets import SecretError
 from readiness import claims, results, targets
-from readiness.models import Environment, ProbeSchedule
+from readiness.models import Database, Environment, ProbeSchedule
 from readiness.probes.base import ErrorReason, ProbeResult, make_error_result
 from readiness.probes.combine import combine_results
 from readiness.probes.registry import get_probe, list_kinds
@@ -47,7 +48,11 @@ def run_probes(schedule_ids: Collection[int]) -> str:
     schedules = list(
         ProbeSchedule.objects.filter(pk__in=schedule_ids, kind__in=list_kinds())
         .select_related("environment")
-        .prefetch_related("environment__endpoints", "environment__databases")
+        .prefetch_related(
+            "environment__endpoints",
+            # Decrypted one by one: a stored connection that no key opens any more must not stop the batch.
+            Prefetch("environment__databases", Database.objects.defer("dsn")),
+        )
     )
     now = timezone.now()
     found: dict[ProbeSchedule, list[ProbeResult]] = {schedule: [] for schedule in schedules}

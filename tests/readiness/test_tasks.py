@@ -1,0 +1,257 @@
+"""The pipeline on real servers and a real database: what was found is stored, and bad targets cost only themselves."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.utils import timezone
+from django_q.models import OrmQ
+from pytest_django.fixtures import Settings
+
+from readiness import claims, tasks
+from readiness.models import Database, Endpoint, Environment, ProbeRun, ProbeSchedule, ProbeState, StatusChange
+from tests.conftest import Server
+from tests.readiness.factories import connect, make_environment, make_state
+from tests.servers.hostile import send_garbage, stay_silent
+from tests.servers.sockets import serve
+from tests.servers.web import Answer, serve_site
+
+pytestmark = pytest.mark.django_db
+
+
+def make_site(slug: str, url: str) -> Environment:
+    environment = make_environment(slug)
+    Endpoint.objects.create(environment=environment, role="frontend", url=url)
+    return environment
+
+
+def make_with_database(slug: str, dsn: str, name: str = "main") -> Environment:
+    environment = make_environment(slug)
+    Database.objects.create(environment=environment, name=name, dsn=dsn)
+    return environment
+
+
+def probe_all() -> None:
+    """One tick and its batch, as the worker would run them."""
+    now = timezone.now()
+    claims.sync_schedules(now)
+    tasks.run_probes(claims.claim_due(now))
+
+
+def find_state(slug: str, kind: str) -> ProbeState:
+    return ProbeState.objects.get(environment__slug=slug, kind=kind)
+
+
+def text_of(state: ProbeState) -> str:
+    return f"{state.summary} {state.reason} {state.findings} {state.data}"
+
+
+def test_it_stores_what_real_targets_say(server: Server) -> None:
+    server.create_database("probed", "CREATE TABLE customers (id int)")
+    with serve_site(Answer()) as site:
+        environment = make_site("shop", site.url)
+        Database.objects.create(environment=environment, name="main", dsn=server.url("probed"))
+
+        probe_all()
+
+    states = {state.kind: state for state in ProbeState.objects.all()}
+    assert set(states) == {"http", "tls", "headers", "postgres"}
+    assert (states["tls"].status, states["tls"].reason) == ("fail", "not_tls")
+    assert states["headers"].status == "fail"
+    assert states["postgres"].status in {"pass", "warn"}
+    assert states["postgres"].data["tables"] == 1
+    assert states["http"].data["endpoints"][0]["status_code"] == 200
+    assert ProbeRun.objects.count() == StatusChange.objects.count() == 4
+    assert not ProbeSchedule.objects.exclude(claimed_until=None).exists()
+
+
+def test_it_stores_no_password_of_a_database_that_it_probed(server: Server) -> None:
+    url = server.url("postgres")
+    password = url.partition("//")[2].partition("@")[0].partition(":")[2]
+    make_with_database("good", url)
+    make_with_database("bad", url.replace(password, "wrong-s3cret"))
+
+    probe_all()
+
+    assert find_state("bad", "postgres").reason == "authentication_failed"
+    for state in ProbeState.objects.all():
+        assert password not in text_of(state)
+        assert "wrong-s3cret" not in text_of(state)
+
+
+def test_it_names_a_reference_that_leads_nowhere() -> None:
+    make_with_database("lost", "env:NOT_SET_ANYWHERE")
+
+    probe_all()
+
+    state = find_state("lost", "postgres")
+    assert (state.status, state.reason) == ("error", "bad_dsn")
+    assert state.summary == "The environment variable NOT_SET_ANYWHERE is not set where the portal runs."
+
+
+def test_it_shows_nothing_of_a_file_that_holds_no_connection(tmp_path: Path) -> None:
+    secret = tmp_path / "shadow"
+    secret.write_text("root:s3cret-hash:19000:0:99999:7:::\n")
+    make_with_database("curious", f"file:{secret}")
+
+    probe_all()
+
+    state = find_state("curious", "postgres")
+    assert (state.status, state.reason) == ("error", "bad_dsn")
+    assert "s3cret" not in text_of(state)
+
+
+@pytest.mark.parametrize("content", ["", "   \n"])
+def test_it_does_not_take_an_empty_reference_for_the_local_server(tmp_path: Path, content: str) -> None:
+    (tmp_path / "dsn").write_text(content)
+    make_with_database("empty", f"file:{tmp_path / 'dsn'}")
+
+    probe_all()
+
+    assert find_state("empty", "postgres").reason == "bad_dsn"
+
+
+def test_it_goes_on_with_the_others_when_one_stored_connection_cannot_be_decrypted(settings: Settings) -> None:
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    make_with_database("locked", "postgresql://u:s3cret@db.example.org/shop")
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    make_with_database("lost", "env:NOT_SET_ANYWHERE")
+
+    probe_all()
+
+    state = find_state("locked", "postgres")
+    assert (state.status, state.reason) == ("error", "bad_dsn")
+    assert "cannot be decrypted with FIELD_ENCRYPTION_KEYS" in state.summary
+    assert find_state("lost", "postgres").reason == "bad_dsn"
+
+
+def test_it_lets_a_hanging_target_hold_up_nobody(settings: Settings) -> None:
+    settings.PROBE_TIMEOUT_SECONDS = 2
+    settings.PROBE_CONCURRENCY = 4
+    with serve(stay_silent) as silent, serve_site(Answer()) as site:
+        for number in range(3):
+            make_site(f"hanging-{number}", silent.url)
+        make_site("well", site.url)
+        started = time.monotonic()
+
+        probe_all()
+
+    took = time.monotonic() - started
+    assert find_state("well", "http").data["endpoints"][0]["status_code"] == 200
+    hanging = ProbeState.objects.filter(environment__slug__startswith="hanging")
+    assert hanging.count() == 9
+    assert {state.reason for state in hanging if state.kind in {"http", "headers"}} == {"timeout"}
+    # Twelve probes, nine of which use up their two seconds: one after another would be eighteen.
+    assert took < 14
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Content-Security-Policy", "default-src 'self'\x00")],
+        [("Set-Cookie", "session\x00id=\x00; Path=/\x00")],
+        [("Server", "\x00\x01\x7f")],
+        [("Location", "http://127.0.0.1/\x00")],
+        [("Strict-Transport-Security", "max-age=\ud800".encode("utf-8", "surrogatepass").decode("latin-1"))],
+    ],
+    ids=["csp", "cookie", "server", "location", "surrogate"],
+)
+@pytest.mark.parametrize("status", [200, 301])
+def test_it_stores_what_a_site_says_in_characters_that_no_database_holds(status: int, headers: Any) -> None:
+    with (
+        serve_site(Answer(status, headers, body=b"<title>\x00\xed\xa0\x80</title>")) as site,
+        serve(send_garbage) as garbage,
+    ):
+        make_site("hostile", site.url)
+        make_site("garbage", garbage.url)
+        make_with_database("garbage-database", f"postgresql://u:p@127.0.0.1:{garbage.port}/x")
+        make_with_database("lost", "env:NOT_SET_ANYWHERE")
+
+        probe_all()
+
+    assert ProbeState.objects.count() == 8
+    assert not ProbeState.objects.filter(reason="internal").exists()
+    assert find_state("lost", "postgres").reason == "bad_dsn"
+
+
+def test_it_combines_the_databases_of_one_environment(server: Server) -> None:
+    environment = make_with_database("shop", server.url("postgres"))
+    Database.objects.create(environment=environment, name="gone", dsn=server.url("no_such_database"))
+
+    probe_all()
+
+    state = find_state("shop", "postgres")
+    assert (state.status, state.reason) == ("error", "database_not_found")
+    assert set(state.data["targets"]) == {"main", "gone"}
+
+
+def test_it_does_not_probe_loopback_where_the_settings_forbid_it(settings: Settings) -> None:
+    settings.PROBE_ALLOW_LOOPBACK = False
+    with serve_site(Answer()) as site:
+        make_site("shop", site.url)
+
+        probe_all()
+
+        assert site.connections == []
+    assert set(ProbeState.objects.values_list("reason", flat=True)) == {"address_not_allowed"}
+
+
+def test_it_does_not_probe_retired_environments() -> None:
+    with serve_site(Answer()) as site:
+        environment = make_site("shop", site.url)
+        claims.sync_schedules(timezone.now())
+        environment.retired_at = timezone.now()
+        environment.save()
+
+        probe_all()
+
+        assert site.connections == []
+    assert not ProbeState.objects.exists()
+
+
+def test_it_leaves_schedules_of_unknown_kinds_alone() -> None:
+    environment = make_environment()
+    unknown = ProbeSchedule.objects.create(environment=environment, kind="astrology", next_run_at=timezone.now())
+
+    assert tasks.run_probes([unknown.pk]) == "0 results, 0 changes"
+
+
+def test_it_queues_what_is_due_in_batches_that_end_before_their_claims_do(settings: Settings) -> None:
+    settings.PROBE_CONCURRENCY = 3
+    for number in range(4):
+        connect(make_environment(f"shop-{number}"))
+
+    assert tasks.tick() == "queued 16 probes"
+
+    batches = [queued.task["args"][0] for queued in OrmQ.objects.order_by("pk")]
+    assert [len(batch) for batch in batches] == [6, 6, 4]
+    assert len({pk for batch in batches for pk in batch}) == 16
+    assert {queued.key for queued in OrmQ.objects.all()} == {"default"}
+
+
+def test_it_probes_one_environment_now_and_only_once_at_a_time() -> None:
+    shop = connect(make_environment())
+    connect(make_environment("other"))
+
+    assert tasks.request_probes(shop) == 4
+    assert tasks.request_probes(shop) == 0
+
+
+def test_it_drops_runs_that_are_past_their_time(settings: Settings) -> None:
+    settings.PROBE_RUNS_KEPT_DAYS = 14
+    environment = make_environment()
+    now = timezone.now()
+    for age in (timedelta(days=15), timedelta(days=13)):
+        ProbeRun.objects.create(
+            environment=environment, kind="http", status="pass", duration_ms=1, observed_at=now - age
+        )
+    make_state(environment, "http", observed_at=now - timedelta(days=15))
+
+    assert tasks.prune() == "dropped 1 runs"
+    assert ProbeRun.objects.get().observed_at == now - timedelta(days=13)
+    assert ProbeState.objects.count() == 1
