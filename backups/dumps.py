@@ -76,6 +76,7 @@ def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
                 progress.learn_counts(counts)
                 return counts
 
+            run.enter("reading the schema")
             written, tables = run.wait_for(pump, count)
             run.enter("storing", 99)
             run.wait_for(artifact.seal)

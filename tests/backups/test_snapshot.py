@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import psycopg
 import pytest
 
 from backups import snapshot
@@ -22,12 +25,11 @@ def test_it_counts_what_the_snapshot_sees_not_what_came_after(server: Server, sh
 
 def test_it_knows_the_point_in_time(server: Server, shop: str) -> None:
     with server.connect("shop") as other:
-        before, identifier = other.execute("SELECT now(), system_identifier FROM pg_control_system()").fetchone() or ()
+        before, identifier = _one(other, "SELECT now(), system_identifier FROM pg_control_system()")
         with hold_snapshot(parse_server(shop), NAME) as held:
             facts = held.facts
-            (lsn_after, size) = (
-                other.execute("SELECT pg_current_wal_lsn() >= %s::pg_lsn, pg_database_size('shop')", [facts.lsn])
-            ).fetchone() or ()
+            query = f"SELECT pg_current_wal_lsn() >= '{facts.lsn}'::pg_lsn, pg_database_size('shop')"
+            lsn_after, size = _one(other, query)
     assert facts.taken_at > before
     assert lsn_after is True
     assert facts.system_identifier == str(identifier)
@@ -158,3 +160,9 @@ def test_it_says_in_one_sentence_why_it_cannot_connect(
     for secret in (target.parameters["password"], change.get("password")):
         assert secret is None or secret not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def _one(connection: psycopg.Connection[Any], query: str) -> Any:
+    row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row

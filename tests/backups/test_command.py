@@ -1,0 +1,190 @@
+"""manage.py backup as scripts use it: JSON on stdout, sentences on stderr, exit status."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from backups import catalogue
+from backups.models import Backup, Trigger
+from readiness.models import Database, Environment
+from tests.backups.conftest import SHOP_TABLES
+from tests.conftest import Server
+
+Answer = tuple[int, list[dict[str, Any]], str]
+
+
+def run(*arguments: str) -> Answer:
+    """Exit status, the objects on stdout, what was said on stderr."""
+    stdout, stderr = StringIO(), StringIO()
+    status = 0
+    try:
+        call_command("backup", *arguments, "--json", stdout=stdout, stderr=stderr)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    return status, [json.loads(line) for line in stdout.getvalue().splitlines()], stderr.getvalue()
+
+
+def test_it_creates_and_verifies(database: Database) -> None:
+    status, [answer], said = run("create", "shop-production")
+    assert status == 0
+    artifact = Path(answer["artifact"])
+    assert artifact.is_absolute()
+    assert answer["status"] == "verified"
+    assert answer["bytes"] == artifact.stat().st_size
+    assert answer["sha256"] == hashlib.sha256(artifact.read_bytes()).hexdigest()
+    assert answer["duration_ms"] > 0
+    assert set(answer["snapshot"]) == {"lsn", "timeline", "taken_at", "system_identifier", "server_version"}
+    assert answer["tables"] == SHOP_TABLES
+    assert "connecting" in said
+    backup = Backup.objects.get(pk=answer["id"])
+    assert (backup.trigger, backup.requested_by_name) == (Trigger.COMMAND, "command line")
+
+
+def test_it_proves_as_well_when_asked(database: Database) -> None:
+    status, [answer], _ = run("create", "shop-production", "--database", "main", "--prove")
+    assert (status, answer["status"]) == (0, "proven")
+
+
+def test_it_could_not_tell_when_it_is_not_provable_here(database: Database) -> None:
+    Database.objects.update(prove_on_own_server=False)
+    status, [answer], said = run("create", "shop-production", "--prove")
+    assert (status, answer["status"]) == (3, "verified")
+    assert "is the database's own server" in said
+
+
+def test_it_could_not_tell_when_the_database_is_not_reachable(database: Database) -> None:
+    Database.objects.update(dsn="postgresql://app:s3cret@127.0.0.1:1/shop")
+    status, [answer], said = run("create", "shop-production")
+    assert (status, answer["status"], answer["artifact"]) == (3, "failed", None)
+    assert "127.0.0.1:1" in answer["error"]
+    assert answer["error"] in said
+    assert "s3cret" not in said + json.dumps(answer)
+    assert "Traceback" not in said
+
+
+def test_it_brings_bad_news_of_a_backup_that_failed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backups.storage.free_bytes", lambda: 0)
+    status, [answer], _ = run("create", "shop-production")
+    assert (status, answer["status"]) == (1, "failed")
+
+
+def test_it_refuses_a_second_backup_at_the_same_time(database: Database) -> None:
+    catalogue.request_backup(database)
+    status, answers, said = run("create", "shop-production")
+    assert (status, answers) == (1, [])
+    assert "under way already" in said
+
+
+def test_it_lists_newest_first(backup: Backup, database: Database) -> None:
+    run("create", "shop-production")
+    status, answers, _ = run("list", "shop-production")
+    assert status == 0
+    assert [answer["status"] for answer in answers] == ["verified", "done"]
+    assert answers[1]["id"] == backup.pk
+    assert run("list")[1] == answers
+
+
+def test_it_verifies_every_time_anew(backup: Backup) -> None:
+    status, [answer], _ = run("verify", str(backup.pk))
+    assert (status, answer["outcome"], answer["status"]) == (0, "pass", "verified")
+    path = Path(answer["artifact"])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+    status, [answer], said = run("verify", str(backup.pk))
+    assert (status, answer["outcome"], answer["status"]) == (1, "fail", "damaged")
+    assert "is damaged" in said
+    assert path.exists()
+    path.write_bytes(whole)
+    assert run("verify", str(backup.pk))[0] == 0
+
+
+def test_it_proves(backup: Backup) -> None:
+    status, [answer], _ = run("prove", str(backup.pk))
+    assert (status, answer["kind"], answer["outcome"], answer["status"]) == (0, "prove", "pass", "proven")
+    assert answer["compared"]["rows"] == 5150
+
+
+def test_it_restores_into_a_new_database(backup: Backup, server: Server) -> None:
+    server.drop_database("shop_back")
+    server.made.append("shop_back")
+    status, [answer], _ = run("restore", str(backup.pk), "--into", "shop_back")
+    assert (status, answer["status"], answer["into"], answer["equal"]) == (0, "done", "shop_back", True)
+    assert server.has_database("shop_back")
+    status, [answer], said = run("restore", str(backup.pk), "--into", "shop_back")
+    assert (status, answer["status"], answer["equal"]) == (2, "failed", None)
+    assert "already has a database shop_back" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["create", "nowhere"], "no environment 'nowhere'"),
+        (["create", "shop-production", "--database", "stats"], "no database 'stats'"),
+        (["list", "nowhere"], "no environment 'nowhere'"),
+        (["verify", "4711"], "no backup 4711"),
+        (["prove", "4711"], "no backup 4711"),
+        (["restore", "4711", "--into", "x"], "no backup 4711"),
+    ],
+)
+def test_it_says_what_it_does_not_know(database: Database, arguments: list[str], words: str) -> None:
+    status, answers, said = run(*arguments)
+    assert (status, answers) == (2, [])
+    assert words in said
+
+
+def test_it_refuses_a_name_that_is_reserved(backup: Backup) -> None:
+    status, answers, said = run("restore", str(backup.pk), "--into", "template1")
+    assert (status, answers) == (2, [])
+    assert "template1" in said
+
+
+def test_it_asks_which_of_several_databases(database: Database) -> None:
+    Database.objects.create(environment=database.environment, name="stats", dsn="env:UNUSED")
+    status, _, said = run("create", "shop-production")
+    assert status == 2
+    assert "main, stats" in said
+
+
+def test_it_backs_up_nothing_that_was_retired_or_has_no_database(database: Database) -> None:
+    Environment.objects.create(name="Bare", slug="bare")
+    assert run("create", "bare")[0] == 2
+    Environment.objects.update(retired_at=timezone.now())
+    status, _, said = run("create", "shop-production")
+    assert status == 2
+    assert "retired" in said
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_works_as_a_process_of_its_own(
+    database: Database, manage: list[str], process_env: dict[str, str], store: Path
+) -> None:
+    environment = {**process_env, "BACKUP_STORE": str(store)}
+    ended = subprocess.run(
+        [*manage, "backup", "create", "shop-production", "--prove", "--json"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["status"] == "proven"
+    for arguments in (["verify", "not-a-number"], ["restore", "1"], ["unknown"], []):
+        usage = subprocess.run([*manage, "backup", *arguments], env=environment, capture_output=True, check=False)
+        assert (usage.returncode, usage.stdout) == (2, b"")
+
+
+def test_it_says_in_one_sentence_that_the_portals_database_is_down(
+    manage: list[str], process_env: dict[str, str]
+) -> None:
+    environment = {**process_env, "DATABASE_URL": "postgresql://app:s3cret@127.0.0.1:1/portal"}
+    ended = subprocess.run(
+        [*manage, "backup", "list", "--json"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.strip() == "The portal's own database cannot be reached: start it with make db."
