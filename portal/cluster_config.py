@@ -15,6 +15,7 @@ LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 30_000)  # below the range that kernels hand out for outgoing connections
 PLACEHOLDER_PORT = 20_000
 LONGEST_SOCKET_PATH_BYTES = 100  # kernels allow 104 (macOS) or 108 (Linux) with the closing zero
+PLAIN_PATH = re.compile(r"[\w./+@~-]+")
 SHORT_DIR_PREFIX = "preflight-"
 SHORT_DIR_ROOT = Path("/tmp")  # noqa: S108  a 0700 directory with a random name is made in it
 SETTINGS = """\
@@ -45,7 +46,7 @@ class Address:
 
 def render(address: Address) -> str:
     """The text of the configuration file."""
-    return SETTINGS.format(port=address.port or PLACEHOLDER_PORT, socket_dir=_quoted(address.socket_dir))
+    return SETTINGS.format(port=address.port, socket_dir=address.socket_dir)
 
 
 def read_address(data_dir: Path, home: Path) -> Address:
@@ -57,7 +58,7 @@ def read_address(data_dir: Path, home: Path) -> Address:
     port = re.search(r"^port = (\d+)$", text, re.MULTILINE)
     directory = re.search(r"^unix_socket_directories = '(.*)'$", text, re.MULTILINE)
     return Address(
-        Path(directory[1].replace('"', "").replace("''", "'")) if directory else home / "run",
+        Path(directory[1]) if directory else home / "run",
         int(port[1]) if port else PLACEHOLDER_PORT,
     )
 
@@ -85,9 +86,13 @@ def choose_port(last: int) -> int:
 
 
 def prepare_socket_dir(known: Path, home: Path) -> Path:
-    """Make the socket's directory: <home>/run, or a short private one where that path is too long for a socket."""
+    """Make the socket's directory: <home>/run, or a private one in /tmp where that path does not do for a socket.
+
+    It may be too long for the kernel, or hold a comma or a quote, which separate hosts and settings.
+    """
     normal = home / "run"
-    if len(os.fsencode(normal / ".s.PGSQL.65535.lock")) <= LONGEST_SOCKET_PATH_BYTES:
+    is_short = len(os.fsencode(normal / ".s.PGSQL.65535.lock")) <= LONGEST_SOCKET_PATH_BYTES
+    if is_short and PLAIN_PATH.fullmatch(str(normal)):
         normal.mkdir(mode=0o700, exist_ok=True)
         return normal
     if _is_short_dir(known) and _is_private(known, home):
@@ -100,13 +105,6 @@ def remove_short_socket_dir(data_dir: Path) -> None:
     directory = read_address(data_dir, data_dir.parent).socket_dir
     if _is_short_dir(directory) and _is_private(directory, data_dir.parent):
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _quoted(directory: Path) -> str:
-    """The setting is a list: double quotes keep a comma in a path from ending it."""
-    if any(character in str(directory) for character in ", "):
-        return f'"{directory}"'.replace("'", "''")
-    return str(directory).replace("'", "''")
 
 
 def _is_short_dir(directory: Path) -> bool:

@@ -199,7 +199,7 @@ class Cluster:
         except psycopg.errors.DuplicateDatabase:
             return
         except psycopg.Error as error:
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ClusterError(f"The database {name!r} could not be made ({reason}): see {self.log_path}.") from None
 
     def _start_server(self) -> None:

@@ -105,7 +105,7 @@ def start_database() -> None:
         connection.ensure_connection()
     except OperationalError as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise run_state.RunError(f"The database cannot be reached: {lines[-1]}.") from None
+        raise run_state.RunError(f"The database cannot be reached: {lines[0]}.") from None
 
 
 def create_first_administrator() -> str | None:

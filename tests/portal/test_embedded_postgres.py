@@ -279,11 +279,14 @@ def test_it_starts_detached_and_holds_none_of_our_pipes(cluster: Cluster) -> Non
     assert os.getsid(pid) not in (os.getsid(0), os.getsid(os.getppid()))
 
 
-def test_it_uses_a_short_private_socket_directory_for_a_long_path(tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("folder", ["deep-" * 16, "it's a, b"])
+def test_it_uses_a_short_private_socket_directory_for_a_path_that_does_not_do(
+    tmp_path: Path, monkeypatch: Any, folder: str
+) -> None:
     if os.geteuid() == 0:
-        # Root's clusters have short paths; a home of its own stands for a clone that lies deep.
-        monkeypatch.setattr("portal.cluster_home.SYSTEM_HOME", Path("/var/lib/preflight") / ("deep-" * 16))
-    cluster = Cluster.locate(tmp_path / ("deep-" * 16) / "var")
+        # Root's clusters have short paths; a home of its own stands for a clone in such a folder.
+        monkeypatch.setattr("portal.cluster_home.SYSTEM_HOME", Path("/var/lib/preflight") / folder)
+    cluster = Cluster.locate(tmp_path / folder / "var")
     try:
         info = cluster.ensure_running()
         directory = Path(info.host)
