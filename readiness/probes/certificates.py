@@ -16,6 +16,16 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 _WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 _INTERMEDIATE_WORDS = re.compile(r"\b(inter\w*|issuing|issuer|sub|subordinate|zwischen\w*)\b")
 _MIN_RSA_BITS, _MIN_EC_BITS = 2048, 224
+# What the parser raises for certificates that are malformed in one way or another.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
 
@@ -61,7 +71,9 @@ class Certificate:
 
 
 def parse_chain(chain: Sequence[bytes]) -> list[Certificate]:
-    """Return the certificates of `chain` that can be read, in the order sent."""
+    """Return the certificates of `chain` that can be read, in the order sent; none when the leaf cannot be."""
+    if not chain or parse_certificate(chain[0]) is None:
+        return []
     return [certificate for der in chain if (certificate := parse_certificate(der)) is not None]
 
 
@@ -88,7 +100,7 @@ def parse_certificate(der: bytes) -> Certificate | None:
             is_ca=constraints is not None and constraints.ca,
             may_sign=usage is None or usage.key_cert_sign,
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except _UNREADABLE:
         return None
 
 
@@ -139,10 +151,10 @@ def was_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
         return False
     try:
         certificate.parsed.verify_directly_issued_by(issuer.parsed)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
     except UnsupportedAlgorithm:
         return True  # too old to be checked here; the name has to do
+    except (*_UNREADABLE, InvalidSignature):
+        return False
     return True
 
 
@@ -186,7 +198,7 @@ def issuer_looks_intermediate(certificate: Certificate, roots_pem: str) -> bool:
     try:
         identifier = _find_extension(parsed, x509.AuthorityKeyIdentifier)
         access = _find_extension(parsed, x509.AuthorityInformationAccess)
-    except ValueError:
+    except _UNREADABLE:
         return False
     for general_name in (identifier.authority_cert_issuer if identifier else None) or ():
         return bool(general_name.value != parsed.issuer)

@@ -1,5 +1,6 @@
 """Reads an HTML page as far as the rules need it: scripts, policy metas, referrer meta, base. Pure."""
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
@@ -10,8 +11,17 @@ from readiness.probes.observatory.urls import clean_url, resolve_url
 # Elements whose content is text to a browser, so that a <script> in there is none.
 _TEXT_ELEMENTS = frozenset({"textarea", "title", "iframe", "xmp", "noembed", "noframes", "plaintext"})
 _FOREIGN_ROOTS = frozenset({"svg", "math"})
-_HTML_ISLANDS = frozenset({"foreignobject", "desc", "annotation-xml"})  # HTML again inside a foreign root
+_HTML_ISLANDS = frozenset({"foreignobject", "desc", "title", "annotation-xml"})  # HTML again inside a foreign root
+# Elements that end a foreign root wherever they are opened in it, because authors forget to close it.
+_BREAKOUTS = frozenset(
+    {"b", "big", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em", "embed", "head", "hr"}
+    | {"h1", "h2", "h3", "h4", "h5", "h6", "i", "img", "li", "listing", "menu", "meta", "nobr", "ol", "p", "pre"}
+    | {"ruby", "s", "small", "span", "strong", "strike", "sub", "sup", "table", "tt", "u", "ul", "var"}
+)
+_COMMENT_END = re.compile(r"--!?>")
 _WHITE_SPACE = " \t\n\f\r"
+_WEB_SCHEMES = ("http", "https")
+_PROTOCOL_RELATIVE = re.compile(r"//[^/]")
 # From best to worst; the worst script decides, whatever the modifiers say.
 SRI_SEVERITY = (
     "sri-implemented-and-external-scripts-loaded-securely",
@@ -69,6 +79,8 @@ class _PageReader(HTMLParser):
         elif tag in _FOREIGN_ROOTS or (self._foreign and tag in _HTML_ISLANDS):
             self._foreign.append(tag)
         elif not self._template_depth:
+            if tag in _BREAKOUTS and self._is_foreign:
+                self._foreign.clear()
             self._take(tag, dict(reversed(attrs)))  # of a repeated attribute the first counts
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -91,6 +103,15 @@ class _PageReader(HTMLParser):
         elif tag in self._foreign:
             del self._foreign[self._foreign.index(tag) :]
 
+    def parse_comment(self, i: int, report: bool = True) -> int:
+        """Find the end of a comment as browsers do, also of <!--> and of one that is never closed."""
+        start = i + len("<!--")
+        for abrupt_end in (">", "->"):
+            if self.rawdata.startswith(abrupt_end, start):
+                return start + len(abrupt_end)
+        end = _COMMENT_END.search(self.rawdata, start)
+        return end.end() if end else len(self.rawdata)
+
     @property
     def _is_foreign(self) -> bool:
         return bool(self._foreign) and self._foreign[-1] in _FOREIGN_ROOTS
@@ -99,8 +120,8 @@ class _PageReader(HTMLParser):
         if tag == "script":
             src = "" if self._is_foreign else attributes.get("src") or ""
             self.page.scripts.append(Script(src, attributes.get("integrity") or ""))
-        elif tag == "base" and attributes.get("href") and self.page.base_href is None:
-            self.page.base_href = attributes["href"]
+        elif tag == "base" and "href" in attributes and self.page.base_href is None:
+            self.page.base_href = attributes["href"] or ""
         elif tag == "meta" and attributes.get("content") and not self._noscript_depth:
             self._take_meta(attributes, attributes["content"] or "")
 
@@ -137,12 +158,12 @@ def _locate(src: str, base_href: str | None) -> tuple[str, str | None]:
     `//host/x.js` has no scheme: it counts as foreign and insecure, whatever the host.
     """
     src = clean_url(src)
-    if src.startswith("//"):
-        return "", ""
     base = (base_href or "").strip(_WHITE_SPACE)
     try:
-        has_base = urlsplit(base).scheme in ("http", "https")
-        if not has_base and not urlsplit(src).scheme:
+        has_base = urlsplit(base).scheme in _WEB_SCHEMES
+        if not has_base and _PROTOCOL_RELATIVE.match(src):
+            return "", ""
+        if urlsplit(src).scheme not in (_WEB_SCHEMES if not has_base else (*_WEB_SCHEMES, "")):
             return "", None
         parts = urlsplit(resolve_url(base if has_base else "", src))
         return parts.scheme, parts.hostname

@@ -1,9 +1,10 @@
 """Resolves URLs as browsers do where urllib does otherwise: missing or spare slashes, backslashes, blanks. Pure."""
 
 import re
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]*):")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f#%/<>?@\\^|]")
 _EDGE_BLANKS = "".join(map(chr, range(0x21)))
 _INNER_BLANKS = str.maketrans("", "", "\t\r\n")
 
@@ -31,6 +32,16 @@ def resolve_url(base: str, reference: str) -> str:
         rest = f"//{rest.lstrip('/')}"
         if rest.strip("/") == "":
             raise ValueError("a URL without a host")
-    return urljoin(
-        base, f"{scheme}:{rest}{mark}{query}" if rest.startswith("//") and scheme else f"{rest}{mark}{query}"
-    )
+        authority, slash, path = rest[2:].partition("/")
+        rest = f"//{_check_authority(authority)}{slash}{path}"
+    prefix = f"{scheme}:" if scheme and rest.startswith("//") else ""
+    return urljoin(base, f"{prefix}{rest}{mark}{query}")
+
+
+def _check_authority(authority: str) -> str:
+    """Return `authority` with its host unescaped. Raises ValueError for a character that no host may have."""
+    userinfo, at, host = authority.rpartition("@")
+    host = unquote(host)
+    if _FORBIDDEN.search(host):
+        raise ValueError("a character that no host may have")
+    return f"{userinfo}{at}{host}"
