@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
+from django.db.models.query_utils import DeferredAttribute
 
 
 class SecretError(Exception):
@@ -60,12 +62,36 @@ def is_reference(value: str) -> bool:
     return value.startswith(("env:", "file:"))
 
 
+@dataclass(frozen=True)
+class _Sealed:
+    """A token as it came from the database, opened when somebody reads the attribute."""
+
+    token: str
+
+
+class _OpenedWhenRead(DeferredAttribute):
+    """Decrypts on access: a row that no key opens can still be listed, changed and deleted."""
+
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        value = super().__get__(instance, cls)
+        return decrypt(value.token) if isinstance(value, _Sealed) else value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        # Having it is what gives __get__ precedence over the instance's own dictionary.
+        instance.__dict__[self.field.attname] = value
+
+
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
-    """Text that is a Fernet token in the database and plain text in Python; no lookups but isnull."""
+    """Text that is a Fernet token in the database and plain text in Python; no lookups but isnull.
+
+    Reading the attribute raises SecretError where none of FIELD_ENCRYPTION_KEYS opens it.
+    """
+
+    descriptor_class = _OpenedWhenRead
 
     def get_prep_value(self, value: Any) -> Any:
         prepared = super().get_prep_value(value)
         return encrypt(prepared) if prepared else prepared
 
-    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
-        return decrypt(value) if value else value
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> _Sealed | str | None:
+        return _Sealed(value) if value else value

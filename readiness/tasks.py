@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from django.conf import settings
-from django.db.models import Prefetch
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from portal.secrets import SecretError
 from readiness import claims, results, targets
-from readiness.models import Database, Environment, ProbeSchedule
+from readiness.models import Environment, ProbeSchedule
 from readiness.probes.base import ErrorReason, ProbeResult, make_error_result
 from readiness.probes.combine import combine_results
 from readiness.probes.registry import get_probe, list_kinds
@@ -48,11 +47,7 @@ def run_probes(schedule_ids: Collection[int]) -> str:
     schedules = list(
         ProbeSchedule.objects.filter(pk__in=schedule_ids, kind__in=list_kinds())
         .select_related("environment")
-        .prefetch_related(
-            "environment__endpoints",
-            # Decrypted one by one: a stored connection that no key opens any more must not stop the batch.
-            Prefetch("environment__databases", Database.objects.defer("dsn")),
-        )
+        .prefetch_related("environment__endpoints", "environment__databases")
     )
     now = timezone.now()
     found: dict[ProbeSchedule, list[ProbeResult]] = {schedule: [] for schedule in schedules}
@@ -61,7 +56,7 @@ def run_probes(schedule_ids: Collection[int]) -> str:
         try:
             probed = targets.build_targets(schedule.environment, schedule.kind)
         except SecretError as error:
-            # The reference of a database leads nowhere: known without observing.
+            # A reference leads nowhere, or no key opens the stored connection: known without observing.
             found[schedule].append(_make_bad_dsn_result(schedule, error))
             continue
         jobs += [(schedule, Job(get_probe(schedule.kind), target)) for target in probed]

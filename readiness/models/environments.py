@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator, URLValidator
 from django.db import models
 
-from portal.secrets import EncryptedTextField, is_reference, resolve_reference
+from portal.secrets import EncryptedTextField, SecretError, is_reference, resolve_reference
 
 
 def validate_pem_bundle(text: str) -> None:
@@ -130,4 +130,7 @@ class Database(models.Model):
     @property
     def connection_shown(self) -> str:
         """What pages may say about the connection: a reference as it is, anything else without its secret."""
-        return self.dsn if is_reference(self.dsn) else "kept encrypted"
+        try:
+            return self.dsn if is_reference(self.dsn) else "kept encrypted"
+        except SecretError as error:
+            return str(error)

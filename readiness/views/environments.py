@@ -109,9 +109,7 @@ def remove_endpoint(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def save_database(request: HttpRequest, slug: str, pk: int | None = None) -> HttpResponse:
     """Adds a database, or changes the one called ``pk``."""
     environment = get_object_or_404(Environment, slug=slug)
-    database = (
-        Database(environment=environment) if pk is None else get_object_or_404(Database, environment=environment, pk=pk)
-    )
+    database = Database(environment=environment) if pk is None else _find_database(environment, pk)
     form = DatabaseForm(request.POST or None, instance=database)
     if request.method == "POST" and form.is_valid():
         database = form.save()
@@ -156,6 +154,17 @@ def test_connection(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         context["error"] = str(error)
     template = "readiness/_connection_result.html" if request.headers.get("HX-Request") else "readiness/connection.html"
     return render(request, template, {**context, "environment": environment})
+
+
+def _find_database(environment: Environment, pk: int) -> Database:
+    """A database to change; a connection that no key opens any more is empty, to be typed again."""
+    database = get_object_or_404(Database, environment=environment, pk=pk)
+    try:
+        stored = database.dsn
+    except SecretError:
+        stored = ""
+    database.dsn = stored
+    return database
 
 
 def _render_settings(
