@@ -85,6 +85,14 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         return url
 
 
+class ConnectionInput(forms.TextInput):
+    """Shows a reference as it is; what else was typed holds a password and is never sent back to the page."""
+
+    def format_value(self, value: Any) -> str | None:
+        text = super().format_value(value)
+        return str(text) if text and is_reference(str(text)) else None
+
+
 class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
     """One database. An empty connection keeps the stored one, which is never shown again."""
 
@@ -92,7 +100,7 @@ class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Database
         fields = ["name", "dsn", "prove_on_own_server"]
         widgets = {
-            "dsn": forms.TextInput(
+            "dsn": ConnectionInput(
                 attrs={
                     "placeholder": "postgresql://user:password@host:5432/name",
                     "autocomplete": "off",
@@ -106,9 +114,8 @@ class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if not self.instance.pk:
             self.initial["name"] = "main"
-        else:
+        elif self.instance.dsn:
             self.fields["dsn"].required = False
-            self.initial["dsn"] = self.instance.dsn if is_reference(self.instance.dsn) else ""
             if not is_reference(self.instance.dsn):
                 self.fields["dsn"].help_text = "Leave empty to keep the stored connection."
 
@@ -122,10 +129,16 @@ class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_dsn(self) -> str:
         dsn = str(self.cleaned_data["dsn"] or "").strip()
         if not dsn:
-            return Database.objects.get(pk=self.instance.pk).dsn if self.instance.pk else ""
+            return str(self.instance.dsn)
         if not is_reference(dsn):
             try:
                 get_probe("postgres").parse_target(dsn, TargetOptions())
             except TargetError as error:
                 raise ValidationError(str(error)) from None
         return dsn
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        typed = str(self.data.get(self.add_prefix("dsn")) or "").strip()
+        if self.errors and "dsn" not in self.errors and typed and not is_reference(typed):
+            self.add_error("dsn", "Type the connection again, too: it is not sent back to the page.")
