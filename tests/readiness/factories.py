@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from backups.models import Backup, State
+from portal.people import set_role
 from readiness import claims
 from readiness.checklists import workflow
 from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
 from readiness.checklists.template import Item, Severity, load_template
 from readiness.checklists.verification import is_verified_by_facts
 from readiness.models import Database, Endpoint, Environment, ItemState, ProbeState
+from tests.conftest import PASSWORD
 
 # What each kind reports about an environment that has nothing to hide.
 GOOD_DATA: Mapping[str, Mapping[str, Any]] = {
@@ -137,3 +141,15 @@ def make_facts(now: datetime, probes: Sequence[ProbeFact] | None = None, **field
         "roles": frozenset({"frontend", "api"}),
     }
     return Facts(now=now, probes={fact.kind: fact for fact in known}, **{**made, **fields})
+
+
+# One iteration instead of a million; the product verifies it all the same.
+_PASSWORD_HASH = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
+
+
+def make_person(username: str, role: str | None) -> User:
+    """Somebody with that role and the password of all tests, made quickly."""
+    user = User.objects.create(username=username, email=f"{username}@example.org", password=_PASSWORD_HASH)
+    if role is not None:
+        set_role(user, role)
+    return user

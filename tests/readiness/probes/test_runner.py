@@ -73,7 +73,7 @@ def test_it_lets_a_target_that_hangs_cost_only_its_own_deadline(monkeypatch: pyt
     jobs = [Job(probe, Target(label="30", timeout_seconds=0.2)), *[Job(probe, Target(label="0.01"))] * 20]
     started = time.monotonic()
     results = run_batch(jobs, concurrency=2, now=NOW)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert (results[0].status, results[0].reason) == (Status.ERROR, ErrorReason.TIMEOUT)
     assert {result.status for result in results[1:]} == {Status.PASS}
 

@@ -310,10 +310,11 @@ def test_it_cannot_tell_when_nobody_listens() -> None:
     ],
 )
 def test_it_names_what_hostile_servers_do_within_the_deadline(handler: Any, failure: str, status: Status) -> None:
+    seconds = 0.6 if failure == "timeout" else 10.0
     with serve(handler) as server:
-        result = probe_now(TlsProbe(), make_target(f"https://{server.address}/", timeout_seconds=0.6))
+        result = probe_now(TlsProbe(), make_target(f"https://{server.address}/", timeout_seconds=seconds))
     assert (result.data["failure"], result.status, result.reason) == (failure, status, failure)
-    assert result.duration_ms < 1_500
+    assert result.duration_ms < 20_000  # the server would go on for 30 s
 
 
 def test_it_reports_what_it_learned_before_the_time_was_up() -> None:
@@ -321,7 +322,7 @@ def test_it_reports_what_it_learned_before_the_time_was_up() -> None:
         hostile.stay_silent(sock)
 
     with serve_tls(answer_first_only, GOOD) as server:
-        target = make_target(f"https://{HOST}/", ca_pem=ROOT.pem, connect_to=(lead_to(server),), timeout_seconds=1.0)
+        target = make_target(f"https://{HOST}/", ca_pem=ROOT.pem, connect_to=(lead_to(server),), timeout_seconds=2.0)
         result = probe_now(TlsProbe(), target)
     assert (result.data["trusted"], result.data["failure"]) == (True, None)
 
@@ -333,11 +334,11 @@ def test_it_leaves_an_unfinished_enumeration_null() -> None:
         def stall(sock: ssl.SSLObject, name: str, inner: ssl.SSLContext) -> None:
             connections.append(1)
             if len(connections) > 1:
-                time.sleep(3)
+                time.sleep(6)
 
         context.sni_callback = stall
 
-    result = look_at(GOOD, configure, timeout_seconds=1.0)
+    result = look_at(GOOD, configure, timeout_seconds=2.0)
     assert (result.data["trusted"], result.data["protocols"]) == (True, None)
     assert find(result, "protocols").status is Status.SKIPPED
 

@@ -1,0 +1,20 @@
+"""Fixtures of readiness: an environment, and people made quickly."""
+
+from __future__ import annotations
+
+import pytest
+
+from readiness.models import Environment
+from tests.conftest import MakeUser
+from tests.readiness.factories import make_environment, make_person
+
+
+@pytest.fixture
+def shop(db: None) -> Environment:
+    """An environment with its checklist and nothing connected."""
+    return make_environment()
+
+
+@pytest.fixture
+def make_user(db: None) -> MakeUser:
+    return make_person
