@@ -79,6 +79,7 @@ class LocalManager(honcho.manager.Manager):  # type: ignore[misc]
         self._process_ctor = TetheredProcess
         self._on_started = on_started
         self.ended_first: tuple[str, int] | None = None
+        self._is_stop_due = False
         honcho.manager.KILL_WAIT = KILL_WAIT_SECONDS
 
     def loop(self) -> None:
@@ -87,7 +88,13 @@ class LocalManager(honcho.manager.Manager):  # type: ignore[misc]
         super().loop()
 
     def terminate(self) -> None:
-        """Ask every process to stop; the first call notes whether one had ended by itself."""
+        """Ask every process to stop; the first call notes whether one had ended by itself.
+
+        honcho learns the pids from messages: a request that comes before them waits for the last one.
+        """
+        if not self.are_all_started:
+            self._is_stop_due = True
+            return
         if not self._terminating and self.returncode not in _STATUS_OF_A_REQUEST:
             ended = [(name, each["returncode"]) for name, each in self._processes.items() if "returncode" in each]
             self.ended_first = ended[0] if ended else None
@@ -100,6 +107,12 @@ class LocalManager(honcho.manager.Manager):  # type: ignore[misc]
     @property
     def are_all_started(self) -> bool:
         return bool(self._all_started())
+
+    def _system_print(self, data: str) -> None:
+        super()._system_print(data)
+        if self._is_stop_due and self.are_all_started:
+            self._is_stop_due = False
+            self.terminate()
 
     def _start(self) -> None:
         super()._start()

@@ -21,16 +21,16 @@ import sys
 from pathlib import Path
 from portal.local_processes import LocalManager, add_processes
 folder = Path(sys.argv[1])
-manager = LocalManager(folder / "log", lambda manager: None)
+manager = LocalManager(folder / "log", lambda manager: manager.terminate() if len(sys.argv) > 4 else None)
 add_processes(manager, {"a": sys.argv[2], "b": sys.argv[3]}, {"PATH": "/usr/bin:/bin"}, folder)
 manager.loop()
 print(manager.ended_first)
 """
 
 
-def start_manager(folder: Path, first: str, second: str) -> subprocess.Popen[str]:
+def start_manager(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", MANAGE, str(folder), first, second],
+        [sys.executable, "-c", MANAGE, str(folder), *arguments],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -75,6 +75,13 @@ def test_it_ends_every_process_when_asked_to(tmp_path: Path, number: signal.Sign
 
     assert manager.communicate(timeout=20)[0] == "None\n"
     assert not any(processes.is_alive(pid) for pid in pids)
+
+
+def test_it_takes_a_request_that_comes_before_it_knows_its_processes(tmp_path: Path) -> None:
+    manager = start_manager(tmp_path, "sleep 60", "sleep 60", "terminate at once")
+
+    assert manager.communicate(timeout=20)[0] == "None\n"
+    assert manager.returncode == 0
 
 
 def test_it_names_the_process_that_ended_first_and_ends_the_others(tmp_path: Path) -> None:
