@@ -146,7 +146,7 @@ TIME_ZONE = env.text("TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(VAR_DIR / "static"), shown="`var/static`"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 BACKUP_STORE = Path(env.text("BACKUP_STORE", str(VAR_DIR / "backups"), shown="`var/backups`"))
 STORAGES = {

@@ -14,7 +14,7 @@ from portal.embedded_postgres import Cluster, ClusterError
 from portal.keys import KeyFileError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-MADE_BY_US = ("postgres", "keys", "backups", "demo", "files", "log", "run", "tmp")
+MADE_BY_US = ("postgres", "keys", "backups", "demo", "files", "log", "run", "static", "tmp")
 
 
 def main(arguments: list[str]) -> int:

@@ -5,14 +5,30 @@ Loaded by ``-p tests.cluster`` in pyproject.toml, because pytest-django reads th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from portal.embedded_postgres import Cluster
+from portal import processes
+from portal.embedded_postgres import Cluster, ClusterError
 
-VAR_DIR = Path(tempfile.mkdtemp(prefix="preflight-tests-"))
+_PREFIX = "preflight-tests-"
+
+
+def _sweep_killed_runs() -> None:
+    """A run that was killed leaves its cluster running; the folder's name says whose it was."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid, _, start_time = folder.name.removeprefix(_PREFIX).rpartition("-")[0].partition("-")
+        if pid.isdigit() and not processes.is_same_process(int(pid), start_time):
+            with contextlib.suppress(ClusterError):
+                Cluster.locate(folder).remove()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+_sweep_killed_runs()
+VAR_DIR = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{processes.read_start_time(os.getpid())}-"))
 CLUSTER = Cluster.locate(VAR_DIR)
 
 os.environ["PORTAL_VAR"] = str(VAR_DIR)
