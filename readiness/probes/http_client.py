@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from readiness.probes import net
+from readiness.probes import net, net_tls
 from readiness.probes.base import FailReason
 
 MAX_HEADER_BYTES = 128 * 1024
@@ -126,8 +126,8 @@ def send_request(
     connection = net.open_connection(host, port, door)
     try:
         if parts.scheme == "https":
-            context = net.tls_context(door.ca_pem if verify else "", verify=verify)
-            net.start_tls(connection, context, host, door.deadline)
+            context = net_tls.tls_context(door.ca_pem if verify else "", verify=verify)
+            net_tls.start_tls(connection, context, host, door.deadline)
         return exchange(
             url, connection, door.deadline, method=method, headers=headers, body_bytes=body_bytes, verified=verify
         )

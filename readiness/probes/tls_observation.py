@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from readiness.probes import net
+from readiness.probes import net, net_tls
 from readiness.probes.base import ErrorReason, FailReason, TargetEndpoint
 from readiness.probes.http_client import DEFAULT_PORTS, ascii_host, exchange, send_request
 
@@ -94,7 +94,7 @@ def _look(place: _Place) -> Handshake:
     """Return the first handshake with the chain verified, or a second one without when the chain is refused."""
     try:
         return replace(_shake_and_ask(place, _look_context(place.door.ca_pem, verify=True)), verify_code=0)
-    except net.CertificateError as error:
+    except net_tls.CertificateError as error:
         return replace(_shake_and_ask(place, _look_context("", verify=False)), verify_code=error.verify_code)
 
 
@@ -103,7 +103,7 @@ def _shake_and_ask(place: _Place, context: ssl.SSLContext) -> Handshake:
     connection = _connect(place)
     try:
         try:
-            net.start_tls(connection, context, place.host, place.door.deadline)
+            net_tls.start_tls(connection, context, place.host, place.door.deadline)
         except net.NetError as error:
             seen = _describe(connection.sock)
             # Up to TLS 1.2 a server that wants a certificate breaks the handshake off after it has shown its own.
@@ -187,10 +187,10 @@ def _look_context(ca_pem: str, *, verify: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.options |= net.OP_LEGACY_SERVER_CONNECT
-    context.set_ciphers(net.PERMISSIVE_CIPHERS)
+    context.options |= net_tls.OP_LEGACY_SERVER_CONNECT
+    context.set_ciphers(net_tls.PERMISSIVE_CIPHERS)
     if verify:
-        net.load_roots(context, ca_pem)
+        net_tls.load_roots(context, ca_pem)
     else:
         context.verify_mode = ssl.CERT_NONE
     _watch_messages(context)
@@ -202,11 +202,11 @@ def _pinned_context(protocol: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.options |= net.OP_LEGACY_SERVER_CONNECT
+    context.options |= net_tls.OP_LEGACY_SERVER_CONNECT
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.maximum_version = PROTOCOLS[protocol]
     context.minimum_version = PROTOCOLS[protocol]
-    context.set_ciphers(net.PERMISSIVE_CIPHERS)
+    context.set_ciphers(net_tls.PERMISSIVE_CIPHERS)
     return context
 
 
@@ -241,7 +241,7 @@ def _offers(place: _Place, protocol: str) -> bool:
     """Say whether a handshake of just this protocol gets as far as the certificate. Raises NetError if unknown."""
     connection = _connect(place)
     try:
-        net.start_tls(connection, _pinned_context(protocol), place.host, place.door.deadline)
+        net_tls.start_tls(connection, _pinned_context(protocol), place.host, place.door.deadline)
         return True
     except net.NetError as error:
         if isinstance(error.reason, ErrorReason):

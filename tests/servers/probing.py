@@ -12,11 +12,11 @@ LOCAL = AddressPolicy(allow_loopback=True, allow_private=True)
 
 
 def make_target(*endpoints: str | TargetEndpoint, label: str = "test", **options: Any) -> Target:
-    """A target of URLs (frontends) or endpoints that may reach loopback, with five seconds unless told."""
+    """A target of URLs (frontends) or endpoints that may reach loopback, with twenty seconds unless told."""
     made = tuple(
         each if isinstance(each, TargetEndpoint) else TargetEndpoint(role="frontend", url=each) for each in endpoints
     )
-    return Target(label=label, endpoints=made, **{"timeout_seconds": 5.0, "address_policy": LOCAL, **options})
+    return Target(label=label, endpoints=made, **{"timeout_seconds": 20.0, "address_policy": LOCAL, **options})
 
 
 def probe_now(probe: Probe[Any], target: Target) -> ProbeResult:

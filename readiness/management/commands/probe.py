@@ -20,7 +20,8 @@ from readiness.probes.base import (
     make_error_result,
     mask_secrets,
 )
-from readiness.probes.net import NetError, tls_context
+from readiness.probes.net import NetError
+from readiness.probes.net_tls import tls_context
 from readiness.probes.report import format_json_line, format_table
 from readiness.probes.runner import DEFAULT_CONCURRENCY, Job, run_batch
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from readiness.probes import net
+from readiness.probes import net, net_tls
 from readiness.probes.base import FailReason
 from readiness.probes.http_client import (
     MAX_REDIRECTS,
@@ -79,7 +79,7 @@ def _fetch_chain(url: str | None, door: net.Door) -> Chain | ChainFailure | None
     try:
         try:
             return _follow_chain(url, door, verify=True)
-        except net.CertificateError:
+        except net_tls.CertificateError:
             return _follow_chain(url, door, verify=False)
     except net.NetError as error:
         return ChainFailure(error.reason, str(error))
