@@ -90,15 +90,15 @@ def test_it_lists_what_is_read_beside_the_settings() -> None:
     assert read - NOT_OURS <= READ_ELSEWHERE | set(read_declared())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
-def test_it_links_only_to_what_exists(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_it_links_only_to_what_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     broken = []
     for target in (match["target"] for match in LINK.finditer(text)):
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
-        file = (page.parent / path).resolve() if path else page
+        file = (document.parent / path).resolve() if path else document
         if not file.exists() or (anchor and anchor not in list_anchors(file)):
             broken.append(target)
     assert broken == []
@@ -110,9 +110,9 @@ def list_anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
-def test_it_names_only_targets_and_commands_that_exist(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_it_names_only_targets_and_commands_that_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = set(re.findall(r"(?:`|^    |\| )make ([a-z-]+)", text, re.MULTILINE))
     assert named <= targets
@@ -186,9 +186,9 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize(("page", "sentences"), FIGURES.items(), ids=FIGURES)
-def test_it_names_the_figures_of_the_code(page: str, sentences: tuple[str, ...]) -> None:
-    text = (PROJECT / page).read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "sentences"), FIGURES.items(), ids=FIGURES)
+def test_it_names_the_figures_of_the_code(name: str, sentences: tuple[str, ...]) -> None:
+    text = (PROJECT / name).read_text(encoding="utf-8")
     assert [sentence for sentence in sentences if not sentence or sentence not in text] == []
 
 
