@@ -14,8 +14,6 @@ from readiness.models import Database, Endpoint, Environment
 from readiness.probes.base import TargetError, TargetOptions
 from readiness.probes.registry import get_probe
 
-RESERVED_SLUGS = {"add", "new", "retired"}
-
 
 class EnvironmentForm(forms.ModelForm):  # type: ignore[type-arg]
     """An environment's own facts. The slug is made from the name when it is left empty."""
@@ -57,8 +55,6 @@ class EnvironmentForm(forms.ModelForm):  # type: ignore[type-arg]
         slug = cleaned.get("slug") or slugify(cleaned.get("name") or "")[:60]
         if not slug:
             self.add_error("slug", "Give a slug: the name holds no letter that could make one.")
-        elif slug in RESERVED_SLUGS:
-            self.add_error("slug", f"The slug {slug} is taken by the portal itself.")
         elif Environment.objects.filter(slug=slug).exclude(pk=self.instance.pk).exists():
             self.add_error("slug", f"There is already an environment with the slug {slug}.")
         cleaned["slug"] = slug

@@ -30,6 +30,10 @@ def validate_plain_url(url: str) -> None:
         raise ValidationError("Leave user name and password out of the URL: URLs are shown on pages.")
 
 
+# Addresses of the portal's own, where an environment's page would be.
+RESERVED_SLUGS = frozenset({"add", "new", "retired"})
+
+
 class EnvironmentQuerySet(models.QuerySet["Environment"]):
     def active(self) -> EnvironmentQuerySet:
         """Environments that were not retired."""
@@ -65,6 +69,10 @@ class Environment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.slug in RESERVED_SLUGS:
+            raise ValidationError({"slug": f"The slug {self.slug} is taken by the portal itself."})
 
 
 class Endpoint(models.Model):
