@@ -139,6 +139,18 @@ class TargetEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedRecord:
+    """What DNS should say: `type` is "A", "AAAA" or "CNAME", `values` all of its values in any order.
+
+    An empty `name` means the host of each endpoint. No values: there must be no such record.
+    """
+
+    type: str
+    values: tuple[str, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Everything a probe is given; `label` is the target as typed, with any password masked."""
 
@@ -149,6 +161,8 @@ class Target:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     connect_to: tuple[ConnectTo, ...] = ()
     address_policy: AddressPolicy = field(default_factory=AddressPolicy)
+    expected_records: tuple[ExpectedRecord, ...] = ()
+    nameservers: tuple[str, ...] = ()  # address, address:port or [address]:port; none: the machine's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,8 @@ class TargetOptions:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     connect_to: tuple[ConnectTo, ...] = ()
     address_policy: AddressPolicy = field(default_factory=AddressPolicy)
+    expected_records: tuple[ExpectedRecord, ...] = ()
+    nameservers: tuple[str, ...] = ()
 
 
 class TargetError(ValueError):
