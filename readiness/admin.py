@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from portal import audit
 from readiness import models
 from readiness.checklists import workflow
 
@@ -41,6 +42,8 @@ class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: models.Environment, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         workflow.start_checklist(obj)
+        subject = f"{obj}: {', '.join(form.changed_data)}" if change else str(obj)
+        audit.record("changed" if change else "added", actor=request.user, environment=obj, subject=subject)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Environments are retired, so that what was known about them stays known.
@@ -64,6 +67,10 @@ class ProbeScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ["kind", "is_enabled"]
     list_select_related = ["environment"]
     readonly_fields = ["environment", "kind", "next_run_at", "claimed_until", "requested_at"]
+
+    def save_model(self, request: HttpRequest, obj: models.ProbeSchedule, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        audit.record("changed the probing", actor=request.user, environment=obj.environment, subject=str(obj))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -138,7 +138,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(max_length=20)),
-                ('interval_seconds', models.PositiveIntegerField(default=60)),
+                ('interval_seconds', models.PositiveIntegerField(default=60, validators=[django.core.validators.MinValueValidator(10)])),
                 ('is_enabled', models.BooleanField(default=True, verbose_name='enabled')),
                 ('next_run_at', models.DateTimeField(db_index=True)),
                 ('claimed_until', models.DateTimeField(blank=True, editable=False, null=True)),

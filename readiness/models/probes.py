@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from readiness.models.environments import Environment
@@ -15,7 +16,8 @@ class ProbeSchedule(models.Model):
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="probe_schedules")
     kind = models.CharField(max_length=20)
-    interval_seconds = models.PositiveIntegerField(default=60)
+    # As PROBE_INTERVAL_SECONDS; with none at all there is no next time to compute, for any environment.
+    interval_seconds = models.PositiveIntegerField(default=60, validators=[MinValueValidator(10)])
     is_enabled = models.BooleanField("enabled", default=True)
     next_run_at = models.DateTimeField(db_index=True)
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
