@@ -22,6 +22,7 @@ MAX_REDIRECTS = 10
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 USER_AGENT = "Mozilla/5.0 (compatible; Preflight readiness probe)"
+_OWN_HEADERS = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
 _CHUNK_BYTES = 64 * 1024
 _URL_SAFE = "!$%&'()*+,-./:;=?@_~[]|"
 
@@ -110,11 +111,13 @@ def send_request(
     *,
     method: str = "GET",
     headers: Sequence[tuple[str, str]] = (),
+    content: bytes | None = None,
     body_bytes: int = MAX_BODY_BYTES,
     verify: bool = True,
 ) -> Response:
     """Send one request on a connection of its own and return the answer; redirects are not followed.
 
+    `headers` replace the client's own of the same name; `content` is the request's body, sent with its length.
     `body_bytes` caps what is kept of the body after decompression; a longer body is cut, and says so.
     Raises NetError (see there; bad_redirect when `url` cannot be requested) or DeadlineError.
     """
@@ -129,7 +132,14 @@ def send_request(
             context = net_tls.tls_context(door.ca_pem if verify else "", verify=verify)
             net_tls.start_tls(connection, context, host, door.deadline)
         return exchange(
-            url, connection, door.deadline, method=method, headers=headers, body_bytes=body_bytes, verified=verify
+            url,
+            connection,
+            door.deadline,
+            method=method,
+            headers=headers,
+            content=content,
+            body_bytes=body_bytes,
+            verified=verify,
         )
     finally:
         connection.close()
@@ -142,12 +152,16 @@ def exchange(
     *,
     method: str = "GET",
     headers: Sequence[tuple[str, str]] = (),
+    content: bytes | None = None,
     body_bytes: int = MAX_BODY_BYTES,
     verified: bool = True,
 ) -> Response:
     """Send one request for `url` over an open connection and return the answer. Raises NetError or DeadlineError."""
     parts = split_http_url(url)
-    net.send_all(connection, _compose_request(method, parts, ascii_host(parts.hostname or ""), headers), deadline)
+    if content is not None:
+        headers = [*headers, ("Content-Length", str(len(content)))]
+    head = _compose_request(method, parts, ascii_host(parts.hostname or ""), headers)
+    net.send_all(connection, head + (content or b""), deadline)
     return _read_response(url, method, connection, deadline, body_bytes, verified)
 
 
@@ -156,8 +170,9 @@ def _compose_request(method: str, parts: SplitResult, host: str, headers: Sequen
     if parts.port and parts.port != DEFAULT_PORTS[parts.scheme]:
         shown_host = f"{shown_host}:{parts.port}"
     path = quote(parts.path or "/", safe=_URL_SAFE) + (f"?{quote(parts.query, safe=_URL_SAFE)}" if parts.query else "")
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {shown_host}", f"User-Agent: {USER_AGENT}", "Accept: */*"]
-    lines += ["Accept-Encoding: gzip, deflate", "Connection: close"]
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {shown_host}", "Connection: close"]
+    replaced = {name.lower() for name, _ in headers}
+    lines += [f"{name}: {value}" for name, value in _OWN_HEADERS if name.lower() not in replaced]
     lines += [f"{name}: {value}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
