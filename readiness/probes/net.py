@@ -21,6 +21,7 @@ from typing import Any
 from readiness.probes.addresses import AddressPolicy, explain_refusal
 from readiness.probes.base import ConnectTo, ErrorReason, FailReason, Target
 
+_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 _UNREACHABLE_ERRNOS = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
@@ -199,6 +200,9 @@ def send_all(connection: Connection, data: bytes, deadline: Deadline) -> None:
     try:
         connection.sock.settimeout(deadline.remaining_seconds("request"))
         connection.sock.sendall(data)
+        # A TLS server that has just sent its tickets may wait for their acknowledgement, which the kernel delays 40 ms.
+        if _TCP_QUICKACK is not None:
+            connection.sock.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
     except TimeoutError:
         raise DeadlineError("request") from None
     except OSError as error:
