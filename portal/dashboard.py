@@ -12,7 +12,7 @@ from backups.leases import read_lease_end
 from backups.models import ACTIVE_STATES, Backup
 from portal.jobs import Pulse, read_pulses
 from portal.models import AuditEvent
-from portal.words import word_age, word_span
+from portal.words import word_age, word_reason, word_span
 from readiness.checklists.assessment import Assessment, assess
 from readiness.checklists.facts import Facts, ProbeFact
 from readiness.checklists.gate import KIND_TITLES, Reason, Verdict
@@ -217,7 +217,7 @@ def _word_for(fact: ProbeFact) -> str:
     if fact.kind == "headers" and data.get("grade"):
         return str(data["grade"])
     if fact.reason:
-        return fact.reason.replace("_", " ")
+        return word_reason(fact.reason)
     return {"pass": "healthy", "warn": "warning", "fail": "failing", "error": "could not tell", "skipped": "skipped"}[
         fact.status or "error"
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 SHAPES = {"pass": "pass", "warn": "warn", "fail": "fail", "error": "idle", "skipped": "idle", "stale": "idle"}
@@ -13,6 +15,29 @@ STATUS_WORDS = {
     "skipped": "Skipped",
     "stale": "Out of date",
 }
+# Each state as a pair: the status that gives shape and colour, and the word.
+BACKUP_STATES: Mapping[str, tuple[str, str]] = {
+    "proven": ("pass", "Proven"),
+    "verified": ("pass", "Verified"),
+    "done": ("idle", "Taken"),
+    "damaged": ("fail", "Damaged"),
+    "failed": ("fail", "Failed"),
+    "cancelled": ("idle", "Cancelled"),
+    "running": ("idle", "Running"),
+    "queued": ("idle", "Queued"),
+}
+JOB_OUTCOMES: Mapping[str, tuple[str, str]] = {
+    "fail": ("fail", "Failed"),
+    "not_provable": ("warn", "Not provable here"),
+    "error": ("error", "Could not tell"),
+}
+EVIDENCE_STATES: Mapping[str, tuple[str, str]] = {
+    "verified": ("pass", "Verified"),
+    "failing": ("fail", "Failing"),
+    "stale": ("warn", "Stale"),
+}
+_ACRONYMS = {"https": "HTTPS", "http": "HTTP", "tls": "TLS", "dns": "DNS", "csp": "CSP", "hsts": "HSTS"}
+_LABELLED_LINE = re.compile(r"([A-Za-z][A-Za-z .-]{1,19}): (.+)")
 
 
 def word_span(span: timedelta) -> str:
@@ -55,3 +80,21 @@ def word_duration_ms(milliseconds: int | None) -> str:
     if milliseconds < 120_000:
         return f"{milliseconds / 1000:.1f} s"
     return f"{milliseconds // 60_000} min"
+
+
+def word_reason(reason: str) -> str:
+    """A reason code as people say it: no_https_redirect is "no HTTPS redirect"."""
+    return " ".join(_ACRONYMS.get(word, word) for word in reason.split("_"))
+
+
+def split_fix(fix: str) -> list[tuple[str, str]]:
+    """A fix of several lines as (label, snippet) pairs; what names no stack has an empty label.
+
+    Probes write one line a stack, "nginx: server_tokens off;". A stack named again continues its snippet on a new line.
+    """
+    snippets: dict[str, list[str]] = {}
+    for line in fix.splitlines():
+        found = _LABELLED_LINE.fullmatch(line)
+        label, text = found.groups() if found else ("", line)
+        snippets.setdefault(label, []).append(text)
+    return [(label, "\n".join(lines)) for label, lines in snippets.items()]
