@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import nh3
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
+from backups.models import Backup, Job, Verification
 from portal.charts import STEP, beat_paths
-from portal.words import SHAPES, STATUS_WORDS, word_age, word_bytes, word_duration_ms, word_span
-from readiness.checklists.gate import KIND_TITLES
+from portal.reasons import GroupedReasons, group_reasons
+from portal.stages import Stage, describe_stages
+from portal.words import (
+    BACKUP_STATES,
+    EVIDENCE_STATES,
+    JOB_OUTCOMES,
+    SHAPES,
+    STATUS_WORDS,
+    split_fix,
+    word_age,
+    word_bytes,
+    word_duration_ms,
+    word_span,
+)
+from readiness.checklists.facts import ProbeFact
+from readiness.checklists.gate import KIND_TITLES, Reason
+from readiness.checklists.next_steps import NextStep
+from readiness.checklists.verification import ItemStanding
+from readiness.models import Environment
+from readiness.probes.base import Finding
 from readiness.probes.transitions import BEATS_KEPT
 
 register = template.Library()
+
+StoredFinding = Mapping[str, str]
 
 _SHAPE_PATHS = {
     "pass": '<circle cx="8" cy="8" r="7"/>',
@@ -26,28 +49,9 @@ _SHAPE_PATHS = {
     "idle": '<path d="M1 6h14v4H1z"/>',
 }
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-_MARKDOWN_TAGS = {
-    "p",
-    "ul",
-    "ol",
-    "li",
-    "strong",
-    "em",
-    "code",
-    "pre",
-    "a",
-    "table",
-    "thead",
-    "tbody",
-    "tr",
-    "th",
-    "td",
-    "blockquote",
-    "h3",
-    "h4",
-    "hr",
-    "br",
-}
+_BLOCK_TAGS = {"p", "ul", "ol", "li", "pre", "blockquote", "h3", "h4", "hr"}
+_TABLE_TAGS = {"table", "thead", "tbody", "tr", "th", "td"}
+_INLINE_TAGS = {"strong", "em", "code", "a", "br"}
 
 
 @register.simple_tag
@@ -61,6 +65,101 @@ def status(name: str, word: str = "", extra: str = "") -> SafeString:
         mark_safe(_SHAPE_PATHS[shape]),  # noqa: S308  our own constant
         word or STATUS_WORDS.get(name, name),
     )
+
+
+@register.simple_tag
+def backup_status(backup: Backup) -> SafeString:
+    """How far a backup is proven."""
+    return status(*BACKUP_STATES[backup.status])
+
+
+@register.simple_tag
+def job_status(job: Job) -> SafeString:
+    """How a verification, a proof or a restore stands, or how it ended."""
+    if job.state != "done":
+        return status(*BACKUP_STATES[job.state])
+    return status(*JOB_OUTCOMES.get(getattr(job, "outcome", ""), ("pass", "Passed")))
+
+
+@register.simple_tag
+def standing_status(standing: ItemStanding) -> SafeString:
+    """Where a checklist item stands: facts decide automatic ones, a tick the others, unless facts are against it."""
+    if standing.is_automatic:
+        state = standing.evidence.state.value if standing.evidence is not None else ""
+        return status(*EVIDENCE_STATES.get(state, ("idle", "Not yet known")))
+    if standing.is_done:
+        return status("pass", "Done")
+    return status("fail", "Contradicted") if standing.claim.is_ticked else status("idle", "To do")
+
+
+@register.simple_tag
+def probe_status(fact: ProbeFact) -> SafeString:
+    """How the newest result of one kind stands now."""
+    if fact.status is None:
+        return status("idle", "No result yet")
+    return status("stale" if fact.is_stale else fact.status)
+
+
+@register.simple_tag
+def finding_status(finding: StoredFinding | Finding, is_stale: bool = False) -> SafeString:
+    """How one fact was judged; a fact that is out of date is never shown as good."""
+    name = _status_of(finding)
+    return status("stale", f"was {STATUS_WORDS.get(name, name).lower()}") if is_stale else status(name)
+
+
+@register.simple_tag
+def backup_stages(backup: Backup, verifications: Iterable[Verification]) -> list[Stage]:
+    """Taken, verified, proven: each with how it stands."""
+    return describe_stages(backup, verifications)
+
+
+@register.simple_tag
+def gate_groups(reasons: Sequence[Reason]) -> GroupedReasons:
+    """The reasons of a verdict, grouped for reading."""
+    return group_reasons(reasons)
+
+
+@register.simple_tag
+def reason_url(environment: Environment, reason: Reason) -> str:
+    """Where a reason is looked into."""
+    if reason.kind == "item":
+        return reverse("item", args=[environment.slug, reason.key])
+    if reason.kind == "probe":
+        return f"{reverse('environment_probes', args=[environment.slug])}#{reason.key}"
+    return reverse("environment_backups", args=[environment.slug])
+
+
+@register.filter
+def step_sentence(step: NextStep) -> str:
+    """What to connect, and how many items that verifies."""
+    if not step.item_count:
+        return f"{step.text}."
+    items, pronoun = ("item", "itself") if step.item_count == 1 else ("items", "themselves")
+    return f"{step.text}: {step.item_count} checklist {items} will verify by {pronoun}."
+
+
+@register.filter
+def done_count(standings: Sequence[ItemStanding]) -> int:
+    """How many items of a list are done."""
+    return sum(standing.is_done for standing in standings)
+
+
+@register.filter
+def worst_first(findings: Sequence[StoredFinding | Finding]) -> list[StoredFinding | Finding]:
+    """Findings that are not a pass, worst first; each status keeps its order."""
+    return sorted((one for one in findings if _status_of(one) != "pass"), key=_badness)
+
+
+@register.filter
+def passed(findings: Sequence[StoredFinding | Finding]) -> list[StoredFinding | Finding]:
+    """Findings that are a pass."""
+    return [one for one in findings if _status_of(one) == "pass"]
+
+
+@register.filter
+def fix_snippets(fix: str) -> list[tuple[str, str]]:
+    """A fix as (stack, snippet) pairs."""
+    return split_fix(fix)
 
 
 @register.simple_tag
@@ -124,6 +223,18 @@ def in_language(text: Any, code: str) -> str:
 def markdown(text: str) -> SafeString:
     """Markdown as HTML that holds nothing but text, lists, tables, code and links."""
     html = nh3.clean(
-        _MARKDOWN.render(text), tags=_MARKDOWN_TAGS, attributes={"a": {"href"}}, url_schemes={"https", "http"}
+        _MARKDOWN.render(text),
+        tags=_BLOCK_TAGS | _TABLE_TAGS | _INLINE_TAGS,
+        attributes={"a": {"href"}},
+        url_schemes={"https", "http"},
     )
     return mark_safe(html)  # noqa: S308  nh3 has cleaned it
+
+
+def _status_of(finding: StoredFinding | Finding) -> str:
+    return finding.status if isinstance(finding, Finding) else finding["status"]
+
+
+def _badness(finding: StoredFinding | Finding) -> int:
+    ranks, found = ("fail", "error", "warn"), _status_of(finding)
+    return ranks.index(found) if found in ranks else len(ranks)
