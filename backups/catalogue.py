@@ -202,6 +202,11 @@ def finish_backup(
     )
 
 
+def is_done(job: Job) -> bool:
+    """Whether this attempt has ended well."""
+    return _rows(job).filter(state=State.DONE, application_name=job.application_name).exists()
+
+
 def finish_verification(
     verification: Verification,
     outcome: str,
@@ -319,6 +324,29 @@ def find_queued_without_task(model: type[JobT], now: datetime, patience: timedel
         if same.update(enqueued_at=now):
             found.append(job)
     return found
+
+
+def find_unread(kind: str, now: datetime, patience: timedelta) -> list[Backup]:
+    """Backups of the last day whose pipeline broke off before it had verified or proven them; tried at most twice.
+
+    Those of the command line are left alone: whoever typed it decides what is read.
+    """
+    same = Verification.objects.filter(backup=models.OuterRef("pk"), kind=kind)
+    is_proof = kind == Verification.Kind.PROVE
+    reached = "verified_at" if is_proof else "finished_at"
+    missing = {"proven_at__isnull" if is_proof else "verified_at__isnull": True}
+    return list(
+        Backup.objects.filter(
+            models.Q(**{f"{reached}__gt": now - timedelta(days=1), f"{reached}__lte": now - patience}),
+            ~models.Exists(same.exclude(outcome=Verification.Outcome.ERROR)),
+            state=State.DONE,
+            damaged_at__isnull=True,
+            **missing,
+        )
+        .exclude(trigger=Trigger.COMMAND)
+        .annotate(tries=models.Count("verifications", filter=models.Q(verifications__kind=kind)))
+        .filter(tries__lt=2)
+    )
 
 
 def _finish(job: Job, **fields: Any) -> bool:

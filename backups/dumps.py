@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -43,7 +44,7 @@ def take(backup_id: int, notice: job_runner.Notice | None = None) -> Backup | No
 def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
     recipients = age_keys.load_recipients()
     run.enter("connecting")
-    with hold_snapshot(server, run.application_name) as held, run.stopped_by(held.interrupt):
+    with run.opened(hold_snapshot(server, run.application_name)) as held, run.stopped_by(held.interrupt):
         facts = held.facts
         client = pg_binaries.find_client(facts.major)
         _require_space(backup, facts.database_size_bytes)
@@ -79,12 +80,15 @@ def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
             run.enter("reading the schema")
             written, tables = run.wait_for(pump, count)
             run.enter("storing", 99)
+            # From here until the row says done, a stop at any line leaves the files to the reaper, who asks the row.
+            run.is_clean = False
             run.wait_for(artifact.seal)
         duration_ms = round((time.monotonic() - began) * 1000)
-    _catalogue(backup, facts, tables, written, client.version, duration_ms)
+    _catalogue(run, backup, facts, tables, written, client.version, duration_ms)
 
 
 def _catalogue(
+    run: job_runner.JobRun,
     backup: Backup,
     facts: SnapshotFacts,
     tables: Mapping[str, int],
@@ -93,23 +97,26 @@ def _catalogue(
     duration_ms: int,
 ) -> None:
     """The manifest comes after the artifact, the catalogue after both; what goes wrong here takes the files away."""
-    is_listed = False
     try:
-        manifest_sha256 = storage.write_manifest(
-            backup.artifact, _build_manifest(backup, facts, tables, written, tool_version)
-        )
-        is_listed = catalogue.finish_backup(
-            backup,
-            facts=facts,
-            tables=tables,
-            written=written,
-            manifest_sha256=manifest_sha256,
-            tool_version=tool_version,
-            duration_ms=duration_ms,
-        )
-    finally:
-        if not is_listed and not Backup.objects.filter(pk=backup.pk, state=State.DONE).exists():
-            storage.delete_artifact(backup.artifact)
+        manifest = _build_manifest(backup, facts, tables, written, tool_version)
+        manifest_sha256 = storage.write_manifest(backup.artifact, manifest)
+    except Exception:
+        storage.delete_artifact(backup.artifact)
+        raise
+    finish = partial(
+        catalogue.finish_backup,
+        backup,
+        facts=facts,
+        tables=tables,
+        written=written,
+        manifest_sha256=manifest_sha256,
+        tool_version=tool_version,
+        duration_ms=duration_ms,
+    )
+    # A second try after a lost answer finds that the first one had worked.
+    if not (run.persist(finish) or run.persist(partial(catalogue.is_done, backup))):
+        storage.delete_artifact(backup.artifact)
+    run.is_clean = True
 
 
 def _build_manifest(

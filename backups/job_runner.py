@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 1.0
 STOP_SECONDS = 3.0
 
+T = TypeVar("T")
 Notice = Callable[[str, int | None], None]
 
 
@@ -39,6 +41,7 @@ class JobRun:
         self.phase = job.phase
         self.percent: int | None = None
         self.is_clean = True
+        self.is_stopping = threading.Event()
         self._notice = notice
         self._noticed: tuple[str, int | None] | None = None
         self._stoppers: list[Callable[[], None]] = []
@@ -100,6 +103,56 @@ class JobRun:
             raise error
         return [thread.result for thread in threads]
 
+    @contextmanager
+    def opened(self, manager: AbstractContextManager[T]) -> Iterator[T]:
+        """Enter a context whose beginning may take long; one that is entered too late for a stop is left at once."""
+        is_wanted, lock = True, threading.Lock()
+
+        def enter() -> T:
+            value = manager.__enter__()
+            with lock:
+                if is_wanted:
+                    return value
+            manager.__exit__(None, None, None)
+            raise CancelledError
+
+        try:
+            (value,) = self.wait_for(enter)
+        except BaseException:
+            with lock:
+                is_wanted = False
+            raise
+        with ExitStack() as stack:
+            stack.push(manager)
+            yield value
+
+    def finish(self, work: Callable[[], None]) -> None:
+        """Run to its end what must be done whatever was asked meanwhile, such as cleaning up; the lease is kept."""
+        thread = _Work(work)
+        thread.start()
+        while thread.is_alive():
+            thread.join(BEAT_SECONDS)
+            with suppress(CancelledError, JobError, OperationalError, InterfaceError):
+                self.beat()
+        if thread.error is not None:
+            raise thread.error
+
+    def persist(self, write: Callable[[], T]) -> T:
+        """Write a result to the catalogue, trying again while the lease lasts: the database may be restarting."""
+        while True:
+            try:
+                return write()
+            except (OperationalError, InterfaceError):
+                if time.monotonic() > self._lease_until:
+                    raise
+                connection.close()
+                time.sleep(BEAT_SECONDS)
+
+    def require_going_on(self) -> None:
+        """For works that loop: raises OSError once the job is being stopped."""
+        if self.is_stopping.is_set():
+            raise OSError(errno.ECANCELED, "the job is being stopped")
+
     def beat(self) -> None:
         """Once a second: renew, report, heed a cancel. Raises CancelledError or JobError (lost lease)."""
         now = time.monotonic()
@@ -124,11 +177,15 @@ class JobRun:
             raise CancelledError
 
     def _stop(self, threads: list[_Work]) -> None:
+        self.is_stopping.set()
         for stop in reversed(self._stoppers):
             stop()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in threads):
+            # It may still make what is about to be removed.
+            self.is_clean = False
 
 
 class _Work(threading.Thread):
@@ -137,16 +194,20 @@ class _Work(threading.Thread):
         self._work = work
         self.result: Any = None
         self.error: BaseException | None = None
+        self.failed_at = 0.0
 
     def run(self) -> None:
         try:
             self.result = self._work()
         except BaseException as error:
+            self.failed_at = time.monotonic()
             self.error = error
 
 
 def _first_error(threads: list[_Work]) -> BaseException | None:
-    return next((thread.error for thread in threads if thread.error is not None), None)
+    """What failed first: the failure of one work often makes the others fail, and is the reason that counts."""
+    failed = [thread for thread in threads if thread.error is not None]
+    return min(failed, key=lambda thread: thread.failed_at).error if failed else None
 
 
 @contextmanager
@@ -162,6 +223,10 @@ def running(job: Job, notice: Notice | None = None) -> Iterator[JobRun]:
         _record(partial(catalogue.finish_cancelled, job))
     except JobError as error:
         _record(partial(catalogue.fail, job, error.code, error.sentence))
+    except (OperationalError, InterfaceError):
+        run.is_clean = False
+        sentence = "The portal's own database was not reachable for too long: start the job again."
+        _record(partial(catalogue.fail, job, ErrorCode.INTERNAL, sentence))
     except (KeyboardInterrupt, SystemExit) as error:
         reason = "was interrupted" if isinstance(error, KeyboardInterrupt) else "ran out of time or was shut down"
         sentence = f"The job {reason} while {run.phase or 'starting'}: start it again."

@@ -70,7 +70,7 @@ def read_stream(
     """Decrypt and decompress all of ``source`` into ``sink``, hashing the file on the way, to its last byte.
 
     ``on_bytes`` hears how many bytes of the file were read so far. A sink that stops listening (a program that has
-    ended) does not stop the reading. Raises OSError of ``source``.
+    ended) does not stop the reading; an OSError out of ``on_bytes`` does. Raises OSError of ``source``.
     """
     hashed = _HashingReader(source, on_bytes)
     plain = _TolerantSink(sink)
@@ -170,13 +170,13 @@ class _HashingReader:
     def read(self, size: int = -1) -> bytes:
         try:
             data = self._source.read(size)
+            if self._on_bytes is not None:
+                self._on_bytes(self.count + len(data))
         except OSError as error:
             self.error = error
             raise
         self._hash.update(data)
         self.count += len(data)
-        if self._on_bytes is not None:
-            self._on_bytes(self.count)
         return data
 
     def read_rest(self) -> None:

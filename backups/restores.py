@@ -33,7 +33,7 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     storage.check_manifest(backup.artifact, backup.manifest_sha256)
     storage.open_artifact(backup.artifact).close()
     server = servers.own_server(backup.database)
-    facts = read_server_facts(server, run.application_name)
+    (facts,) = run.wait_for(lambda: read_server_facts(server, run.application_name))
     require_possible(backup, facts, server, job.target_database)
     client = pg_binaries.find_client(facts.major)
     keep_owners, notes = decide_owners(facts, backup.metadata)
@@ -43,7 +43,7 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     run.enter("creating the database")
     catalogue.note_scratch(job, OWN, database)
     with restoring.dropped_afterwards(run, server, database):
-        notes += restoring.create_like_original(server, database, backup.metadata, run.application_name)
+        notes += restoring.create_scratch(run, server, database, backup.metadata)
         run.enter("restoring", 0)
         restoring.restore_artifact(run, backup, scratch, client.pg_restore, keep_owners=keep_owners, for_proof=False)
         run.enter("comparing", 97)
@@ -54,7 +54,7 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
         run.enter("renaming", 99)
         _rename(server, database, job.target_database, run.application_name)
     duration_ms = round((time.monotonic() - began) * 1000)
-    catalogue.finish_restore(job, compared=comparison.as_json_object(), duration_ms=duration_ms)
+    run.persist(lambda: catalogue.finish_restore(job, compared=comparison.as_json_object(), duration_ms=duration_ms))
 
 
 def require_possible(backup: Backup, facts: ServerFacts, server: Server, target: str) -> None:

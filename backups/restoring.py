@@ -73,6 +73,12 @@ def compare_counts(expected: Mapping[str, int], found: Mapping[str, int], notes:
     return Comparison(len(expected), sum(expected.values()), different, notes)
 
 
+def create_scratch(run: job_runner.JobRun, server: Server, name: str, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same as `create_like_original`, as a step of a job."""
+    (notes,) = run.wait_for(lambda: create_like_original(server, name, metadata, run.application_name))
+    return tuple(notes)
+
+
 def create_like_original(
     server: Server, name: str, metadata: Mapping[str, Any], application_name: str
 ) -> tuple[str, ...]:
@@ -128,7 +134,7 @@ def dropped_afterwards(run: job_runner.JobRun, server: Server, name: str) -> Ite
         yield
     finally:
         try:
-            drop_scratch(server, name, run.application_name)
+            run.finish(lambda: drop_scratch(server, name, run.application_name))
         except JobError as error:
             run.is_clean = False
             logger.warning("The scratch database %s stays for the reaper: %s", name, error.sentence)
@@ -148,19 +154,24 @@ def restore_artifact(
             on_line=progress.hear,
         ) as child,
     ):
-        run.wait_for(lambda: feed_artifact(backup, child, progress))
+        run.wait_for(lambda: feed_artifact(run, backup, child, progress))
         run.wait_for(lambda: require_success(child, server.place))
 
 
-def feed_artifact(backup: Backup, child: Child, progress: RestoreProgress) -> pipeline.ReadBack:
+def feed_artifact(run: job_runner.JobRun, backup: Backup, child: Child, progress: RestoreProgress) -> pipeline.ReadBack:
     """Give a program the plain archive and close its input. Raises JobError when the artifact is not whole.
 
     The artifact is judged before the program, which may only complain about what a damaged artifact gave it.
     """
     identities = age_keys.load_identities()
+
+    def see_bytes(count: int) -> None:
+        run.require_going_on()
+        progress.see_bytes(count)
+
     with storage.open_artifact(backup.artifact) as source:
         try:
-            read = pipeline.read_stream(source, child.stdin, identities, progress.see_bytes)
+            read = pipeline.read_stream(source, child.stdin, identities, see_bytes)
         except OSError as error:
             raise explain_store_error(error, str(storage.artifact_path(backup.artifact))) from None
     with suppress(OSError, ValueError):

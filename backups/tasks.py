@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -71,7 +72,7 @@ def restore_backup(restore_id: int) -> str:
 
 
 def tick() -> int:
-    """Every minute: request what is due, and queue again what was lost; how many backups were requested."""
+    """Every minute: request what is due, go on with what broke off; how many backups were requested."""
     now = timezone.now()
     requested = 0
     for schedule in schedules.claim_due(now):
@@ -80,6 +81,10 @@ def tick() -> int:
             requested += 1
         except RequestError as error:
             logger.warning("Schedule %s was skipped: %s", schedule, error)
+    for kind in Verification.Kind.values:
+        for backup in catalogue.find_unread(kind, now, TASK_PATIENCE):
+            with suppress(RequestError):
+                enqueue(catalogue.request_verification(backup, kind, trigger=backup.trigger))
     for model in catalogue.JOB_MODELS:
         for job in catalogue.find_queued_without_task(model, now, TASK_PATIENCE):
             enqueue(job)

@@ -7,7 +7,7 @@ from typing import Any
 from backups import catalogue, job_runner, names, pg_binaries, pg_commands, restoring, storage
 from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place
-from backups.models import Verification
+from backups.models import Backup, Verification
 from backups.process import Child
 from backups.progress import RestoreProgress
 from backups.proof_servers import choose_proof_server
@@ -78,7 +78,7 @@ def _read_everything(run: job_runner.JobRun, verification: Verification) -> dict
 
     progress = RestoreProgress(show_reading, backup.bytes or 0)
     with run.child(command, reads_stdin=True) as child:
-        (read,) = run.wait_for(lambda: restoring.feed_artifact(backup, child, progress))
+        (read,) = run.wait_for(lambda: restoring.feed_artifact(run, backup, child, progress))
         run.wait_for(lambda: _require_readable(child, backup.artifact))
     return {"sha256": read.sha256, "bytes": read.bytes, "plain_bytes": read.plain_bytes}
 
@@ -93,17 +93,18 @@ def _require_readable(child: Child, artifact: str) -> None:
 
 
 def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tuple[restoring.Comparison, str]:
-    backup = verification.backup
+    # With its database, because other threads must not ask the catalogue for it.
+    backup = Backup.objects.select_related("database").get(pk=verification.backup_id)
     run.enter("choosing a server")
     storage.open_artifact(backup.artifact).close()
-    chosen = choose_proof_server(backup, run.application_name)
+    (chosen,) = run.wait_for(lambda: choose_proof_server(backup, run.application_name))
     client = pg_binaries.find_client(chosen.facts.major)
     database = names.name_proof_database(verification.pk)
     scratch = chosen.server.with_database(database)
     run.enter("creating a scratch database")
     catalogue.note_scratch(verification, chosen.kind, database)
     with restoring.dropped_afterwards(run, chosen.server, database):
-        notes = restoring.create_like_original(chosen.server, database, backup.metadata, run.application_name)
+        notes = restoring.create_scratch(run, chosen.server, database, backup.metadata)
         run.enter("restoring", 0)
         restoring.restore_artifact(run, backup, scratch, client.pg_restore, keep_owners=False, for_proof=True)
         run.enter("comparing", 97)

@@ -103,7 +103,7 @@ def test_it_names_the_table_that_the_role_may_not_read(database: Database, serve
         database.dsn = "postgresql://blind:sees%20little@" + url.rpartition("@")[2]
         database.save()
         failed = take(database)
-        assert failed.error_code == ErrorCode.PERMISSION
+        assert failed.error_code == ErrorCode.PERMISSION, failed.error
         assert "blind may not read table" in failed.error
         assert list_files(store) == set()
     finally:

@@ -9,7 +9,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from backups import catalogue, storage, tasks, verify
-from backups.models import Backup, Restore, State, Verification
+from backups.errors import ErrorCode
+from backups.models import Backup, Restore, State, Trigger, Verification
 from readiness.models import Database
 from tests.conftest import Server
 
@@ -76,3 +77,31 @@ def test_it_queues_again_what_was_lost(database: Database) -> None:
     tasks.tick()
     tasks.tick()
     assert [each.task["args"] for each in OrmQ.objects.all()] == [(queued.pk,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_goes_on_with_a_pipeline_that_broke_off(backup: Backup) -> None:
+    tasks.tick()
+    assert not Verification.objects.exists()
+    Backup.objects.update(finished_at=timezone.now() - timedelta(minutes=11))
+    tasks.tick()
+    tasks.tick()
+    assert [job.kind for job in Verification.objects.all()] == ["verify"]
+    tasks.verify_backup(Verification.objects.get().pk)
+    Backup.objects.update(verified_at=timezone.now() - timedelta(minutes=11))
+    tasks.tick()
+    tasks.tick()
+    assert [job.kind for job in Verification.objects.order_by("id")] == ["verify", "prove"]
+
+
+def test_it_gives_up_reading_after_two_tries_or_one_answer(backup: Backup) -> None:
+    now, patience = timezone.now() + timedelta(minutes=11), timedelta(minutes=10)
+    for tries in (1, 2):
+        assert catalogue.find_unread("verify", now, patience) == [backup], tries
+        claimed = catalogue.claim(Verification, catalogue.request_verification(backup, "verify").pk)
+        assert claimed is not None
+        catalogue.fail(claimed, ErrorCode.CONNECTION_LOST, "It broke.")
+    assert catalogue.find_unread("verify", now, patience) == []
+    Verification.objects.all().delete()
+    Backup.objects.update(trigger=Trigger.COMMAND)
+    assert catalogue.find_unread("verify", now, patience) == []
