@@ -1,0 +1,281 @@
+"""Every address there is, asked by an anonymous visitor, an outsider and a stakeholder; and whose POST does what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLResolver, get_resolver, reverse
+from django_q.models import OrmQ
+
+from backups.models import Backup, BackupSchedule, Restore, Verification
+from portal.models import AuditEvent
+from readiness.models import Environment, ItemEvent
+from tests.readiness.factories import make_ready
+
+SignIn = Callable[[User], Client]
+
+# What anybody may open without an account: health, and the way in.
+PUBLIC = {
+    "healthz",
+    "readyz",
+    "account_login",
+    "account_logout",
+    "account_inactive",
+    "account_signup",
+    "account_email_verification_sent",
+    "account_confirm_email",
+    "account_confirm_login_code",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+}
+# What everybody with an account may do with that account, whatever their role.
+OWN_ACCOUNT = {"account_change_password", "account_set_password", "account_reauthenticate", "account_email"}
+STAKEHOLDER_PAGES = {"dashboard", "environment", "item", "environment_probes"}
+POST_ONLY = {
+    "invite_person",
+    "change_person",
+    "show_invitation",
+    "confirm_key",
+    "retire_environment",
+    "add_endpoint",
+    "remove_endpoint",
+    "remove_database",
+    "test_connection",
+    "tick_item",
+    "comment_item",
+    "probe_now",
+    "cancel_backup",
+    "verify_backup",
+    "prove_backup",
+    "request_restore",
+    "cancel_restore",
+    "cancel_verification",
+    "take_backup",
+    "add_schedule",
+    "change_schedule",
+}
+FORM_PAGES = {"add_environment", "environment_settings", "add_database", "change_database"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """One URL pattern, filled in with what exists."""
+
+    name: str
+    url: str
+
+    @property
+    def is_admin(self) -> bool:
+        return self.url.startswith("/admin/")
+
+
+@dataclass(frozen=True)
+class World:
+    """One row of everything that addresses can name."""
+
+    environment: Environment
+    backup: Backup
+    verification: Verification
+    restore: Restore
+    schedule: BackupSchedule
+    person: User
+
+    def fill(self, name: str, parameter: str) -> str:
+        if parameter in {"id", "object_id", "content_type_id", "app_label", "url"}:
+            return "readiness" if parameter == "app_label" else "1"
+        if parameter == "pk":
+            return str(self._pk(name))
+        return {
+            "slug": self.environment.slug,
+            "key": "backup_strategy" if "item" in name else "x-y",
+            "kind": "http",
+            "uidb36": "1",
+        }[parameter]
+
+    def _pk(self, name: str) -> int:
+        database, endpoint = self.environment.databases.get(), self.environment.endpoints.first()
+        assert endpoint is not None
+        places = {
+            "person": self.person,
+            "invitation": self.person,
+            "database": database,
+            "connection": database,
+            "endpoint": endpoint,
+            "schedule": self.schedule,
+            "verification": self.verification,
+            "restore": self.restore,
+        }
+        if name == "request_restore":
+            return self.backup.pk
+        return int(next((row.pk for word, row in places.items() if word in name), self.backup.pk))
+
+
+@pytest.fixture
+def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
+    environment = make_ready()
+    backup = Backup.objects.get()
+    return World(
+        environment=environment,
+        backup=backup,
+        verification=Verification.objects.create(backup=backup, kind="verify"),
+        restore=Restore.objects.create(backup=backup, target_database="again"),
+        schedule=BackupSchedule.objects.create(database=environment.databases.get()),
+        person=make_user("petra", "Stakeholder"),
+    )
+
+
+def list_patterns(resolver: Any, prefix: str = "/") -> Iterator[tuple[str, str]]:
+    for pattern in resolver.url_patterns:
+        route = prefix + re.sub(r"^\^|\$$", "", str(pattern.pattern))
+        if isinstance(pattern, URLResolver):
+            yield from list_patterns(pattern, route)
+        else:
+            yield pattern.name or "", route
+
+
+def list_addresses(world: World) -> list[Address]:
+    """Every address of the site, with every parameter filled in."""
+    return [Address(name, fill_in(route, partial(world.fill, name))) for name, route in list_patterns(get_resolver())]
+
+
+def fill_in(route: str, fill: Callable[[str], str]) -> str:
+    """The route with a value for each parameter, of both ways to spell routes."""
+    parameter = re.compile(r"\(\?P<(?P<regex>\w+)>[^)]*\)|<(?:\w+:)?(?P<path>\w+)>")
+    return parameter.sub(lambda match: fill(match["regex"] or match["path"]), route).replace("\\", "")
+
+
+def ask(client: Client, url: str, method: str = "get") -> tuple[int, str]:
+    """Status and place of the answer, through the redirects of the admin's door."""
+    answer = getattr(client, method)(url)
+    while answer.status_code == 302 and answer["Location"].startswith("/admin/"):
+        answer = client.get(answer["Location"])
+    return answer.status_code, answer.headers.get("Location", "")
+
+
+def test_it_knows_every_address(world: World) -> None:
+    names = {address.name for address in list_addresses(world) if not address.is_admin}
+
+    known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
+    rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
+    assert names == known | rest | {"probe_history"}
+
+
+def test_it_sends_anonymous_visitors_to_sign_in(world: World, client: Client) -> None:
+    for address in list_addresses(world):
+        for method in ("get", "post"):
+            status, location = ask(client, address.url, method)
+            if address.name in PUBLIC and not address.is_admin:
+                assert status in {200, 302, 400, 404, 405, 503}, address
+            else:
+                assert (status, location.partition("?")[0]) == (302, reverse("account_login")), address
+
+
+def test_it_shows_nothing_to_somebody_without_a_role(world: World, charlie: User, sign_in: SignIn) -> None:
+    browser = sign_in(charlie)
+    for address in list_addresses(world):
+        if (address.name in PUBLIC | OWN_ACCOUNT) and not address.is_admin:
+            continue
+        for method in ("get", "post"):
+            status, location = ask(browser, address.url, method)
+            assert (status, location) == (403, ""), address
+
+
+def test_it_shows_stakeholders_the_dashboards_and_nothing_else(world: World, sam: User, sign_in: SignIn) -> None:
+    browser = sign_in(sam)
+    for address in list_addresses(world):
+        if address.name in PUBLIC | OWN_ACCOUNT and not address.is_admin:
+            continue
+        status, location = ask(browser, address.url)
+        if address.name in STAKEHOLDER_PAGES and not address.is_admin:
+            assert status == 200, address
+            assert ask(browser, address.url, "post")[0] == 405, address
+        else:
+            assert (status, location) == (403, ""), address
+            assert ask(browser, address.url, "post")[0] == 403, address
+    assert not AuditEvent.objects.exists()
+    assert not OrmQ.objects.exists()
+    assert not ItemEvent.objects.exists()
+
+
+def test_it_does_nothing_on_a_get_that_only_a_post_may_do(world: World, ada: User, sign_in: SignIn) -> None:
+    browser = sign_in(ada)
+    seen = set()
+    for address in list_addresses(world):
+        if address.is_admin or address.name in PUBLIC | OWN_ACCOUNT:
+            continue
+        status, _ = ask(browser, address.url)
+        if address.name in POST_ONLY:
+            seen.add(address.name)
+            assert status == 405, address
+        elif address.name != "download_backup":
+            assert status == 200, (address, status)
+    assert seen == POST_ONLY
+
+
+def test_it_enforces_csrf_on_every_post(world: World, ada: User) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(ada)
+    for address in list_addresses(world):
+        if not address.is_admin and address.name not in {"healthz", "readyz"}:
+            assert browser.post(address.url).status_code == 403, address
+    assert not AuditEvent.objects.exists()
+
+
+def test_it_says_that_the_form_was_too_old(ada: User) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(ada)
+
+    answer = browser.post(reverse("confirm_key"))
+
+    assert answer.status_code == 403
+    assert "The form was too old" in answer.content.decode()
+
+
+@pytest.mark.parametrize("role", ["sam", "lea", "otto", "ada", "charlie"])
+@pytest.mark.parametrize(
+    ("name", "arguments", "allowed"),
+    [
+        ("tick_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("comment_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("take_backup", ["shop"], {"otto", "ada"}),
+        ("probe_now", ["shop"], {"otto", "ada"}),
+        ("environment_settings", ["shop"], {"otto", "ada"}),
+        ("retire_environment", ["shop"], {"otto", "ada"}),
+        ("add_schedule", ["shop"], {"otto", "ada"}),
+        ("confirm_key", [], {"otto", "ada"}),
+        ("add_environment", [], {"otto", "ada"}),
+        ("invite_person", [], {"ada"}),
+    ],
+)
+def test_it_lets_each_role_do_what_is_theirs(
+    world: World,
+    request: pytest.FixtureRequest,
+    sign_in: SignIn,
+    role: str,
+    name: str,
+    arguments: list[str],
+    allowed: set[str],
+) -> None:
+    status = sign_in(request.getfixturevalue(role)).post(reverse(name, args=arguments)).status_code
+
+    assert (status != 403) is (role in allowed), status
+
+
+@pytest.mark.parametrize("person", ["lea", "otto", "ada"])
+def test_it_opens_the_admin_to_those_who_may(request: pytest.FixtureRequest, sign_in: SignIn, person: str) -> None:
+    assert sign_in(request.getfixturevalue(person)).get("/admin/").status_code == 200
+
+
+def test_it_leads_back_to_the_admin_page_that_was_asked_for(client: Client) -> None:
+    answer = client.get("/admin/readiness/environment/?q=x")
+
+    assert answer["Location"] == f"{reverse('account_login')}?next=/admin/readiness/environment/%3Fq%3Dx"
