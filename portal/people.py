@@ -7,12 +7,14 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
+from portal.invitations import UNSENDING_BACKENDS
 from portal.roles import ADMINISTRATOR, ROLE_PERMISSIONS
 
 
@@ -25,6 +27,11 @@ class ClosedAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Sends nothing where mail is not set up: the console would print a link that sets a password into a log."""
+        if settings.EMAIL_BACKEND not in UNSENDING_BACKENDS:
+            super().send_mail(template_prefix, email, context)
 
 
 def list_people() -> QuerySet[User]:

@@ -42,8 +42,8 @@ _OPERATE = [
 ]
 _ADMINISTER = [
     "portal.manage_people",
+    # To look only: the admin's form knows neither the last administrator nor the audit trail.
     "auth.view_user",
-    "auth.change_user",
     "auth.view_group",
     "django_q.view_failure",
     "django_q.view_success",
