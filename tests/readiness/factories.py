@@ -70,6 +70,7 @@ def make_backup(environment: Environment, *, taken_at: datetime | None = None, *
     at = taken_at or timezone.now() - timedelta(hours=1)
     database = environment.databases.first()
     made: dict[str, Any] = {
+        "database": database,
         "state": State.DONE,
         "requested_at": at,
         "taken_at": at,
@@ -91,7 +92,6 @@ def make_backup(environment: Environment, *, taken_at: datetime | None = None, *
         },
     }
     return Backup.objects.create(
-        database=database,
         environment=environment,
         database_name=database.name if database else "main",
         environment_slug=environment.slug,
