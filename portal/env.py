@@ -47,7 +47,7 @@ class Env:
     def number(self, name: str, default: int, *, at_least: int = 0) -> int:
         """A whole number, refused below ``at_least``."""
         raw = str(self._read(name, "number", str(default), None)).strip()
-        if not raw.isdigit() or int(raw) < at_least:
+        if not raw.isdecimal() or int(raw) < at_least:
             raise ImproperlyConfigured(f"{name} is {raw!r}; give a whole number of at least {at_least}.")
         return int(raw)
 
