@@ -7,14 +7,14 @@ import secrets
 
 from backups.errors import RequestError
 
-_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_$.-]{0,62}$")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$.-]{0,62}")
 _RESERVED = frozenset({"postgres", "template0", "template1"})
 SCRATCH_PREFIX = "preflight_"
 
 
 def check_restore_name(name: str) -> None:
     """Raises RequestError unless a restore may make a database of this name."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise RequestError(
             "The new database needs a name of at most 63 letters, digits, and _ $ . -, beginning with a letter or _."
         )

