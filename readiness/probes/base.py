@@ -14,9 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from readiness.probes.addresses import AddressPolicy
+
+if TYPE_CHECKING:
+    from readiness.probes.scenarios.model import Scenario
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
@@ -151,6 +154,15 @@ class ExpectedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanLimits:
+    """What the plan of a hosted database allows; None: unknown or without limit."""
+
+    connections: int | None = None
+    storage_bytes: int | None = None
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Everything a probe is given; `label` is the target as typed, with any password masked."""
 
@@ -163,6 +175,8 @@ class Target:
     address_policy: AddressPolicy = field(default_factory=AddressPolicy)
     expected_records: tuple[ExpectedRecord, ...] = ()
     nameservers: tuple[str, ...] = ()  # address, address:port or [address]:port; none: the machine's own
+    scenario: "Scenario | None" = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the scenario, by name
 
 
 @dataclass(frozen=True, slots=True)
