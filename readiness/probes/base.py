@@ -175,6 +175,11 @@ class Target:
     address_policy: AddressPolicy = field(default_factory=AddressPolicy)
     expected_records: tuple[ExpectedRecord, ...] = ()
     nameservers: tuple[str, ...] = ()  # address, address:port or [address]:port; none: the machine's own
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # what departs from the kind's defaults, by name
+    application_role: str = ""  # the database role of the application; "" when nobody has said
+    plan: PlanLimits = field(default_factory=PlanLimits)
+    previous: Mapping[str, Any] | None = None  # `data` of the result before, for what counts up
+    size_history: tuple[tuple[datetime, int], ...] = ()  # (when, bytes used) of earlier results, in any order
     scenario: "Scenario | None" = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the scenario, by name
 
