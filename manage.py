@@ -10,6 +10,7 @@ from portal.cluster_home import ClusterError
 from portal.keys import KeyFileError
 
 EXIT_COULD_NOT_TELL = 3
+EXIT_BROKEN_PIPE = 141  # as a program that SIGPIPE ends
 
 
 def main() -> None:
@@ -18,6 +19,10 @@ def main() -> None:
 
     try:
         execute_from_command_line(sys.argv)
+    except BrokenPipeError:
+        # Whoever read the answer has seen enough of it, as head does; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN_PIPE)
     except (ClusterError, KeyFileError, ImproperlyConfigured) as error:
         # The settings could not be read: whoever typed the command needs the sentence, not where it was raised.
         sys.stderr.write(f"{error}\n")

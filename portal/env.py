@@ -44,11 +44,12 @@ class Env:
             return False
         raise ImproperlyConfigured(f"{name} is {raw!r}; give 1 or 0.")
 
-    def number(self, name: str, default: int, *, at_least: int = 0) -> int:
-        """A whole number, refused below ``at_least``."""
+    def number(self, name: str, default: int, *, at_least: int = 0, at_most: int | None = None) -> int:
+        """A whole number, refused below ``at_least`` and above ``at_most``."""
         raw = str(self._read(name, "number", str(default), None)).strip()
-        if not raw.isdecimal() or int(raw) < at_least:
-            raise ImproperlyConfigured(f"{name} is {raw!r}; give a whole number of at least {at_least}.")
+        wanted = f"at least {at_least}" if at_most is None else f"{at_least} to {at_most}"
+        if not raw.isdecimal() or int(raw) < at_least or (at_most is not None and int(raw) > at_most):
+            raise ImproperlyConfigured(f"{name} is {raw!r}; give a whole number of {wanted}.")
         return int(raw)
 
     def names(self, name: str, default: str = "", *, shown: str | None = None) -> list[str]:

@@ -28,7 +28,7 @@ FIELD_ENCRYPTION_KEYS = env.names(
 
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if LOCAL_MODE else "", shown="loopback names")
 BIND = env.text("BIND", "127.0.0.1" if LOCAL_MODE else "0.0.0.0", shown="127.0.0.1")  # noqa: S104  behind a proxy
-PORT = env.number("PORT", 8000, at_least=1)
+PORT = env.number("PORT", 8000, at_least=1, at_most=65_535)
 SITE_URL = env.text("SITE_URL", f"http://{BIND}:{PORT}" if LOCAL_MODE else "", shown="http://BIND:PORT").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL.startswith("https://") else []
 
@@ -53,6 +53,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -184,8 +185,6 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
 SECURE_SSL_REDIRECT = not LOCAL_MODE
-# Whoever runs the machine asks these two over plain HTTP from inside.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 0 if LOCAL_MODE else env.number("HSTS_SECONDS", 31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL_MODE
 if env.flag("TRUST_PROXY", default=False):
@@ -244,7 +243,7 @@ PROVEN_BACKUP_MAX_AGE_DAYS = env.number("PROVEN_BACKUP_MAX_AGE_DAYS", 7, at_leas
 # Backups
 AGE_RECIPIENTS = env.names("AGE_RECIPIENTS", shown="the key in `var/keys/`")
 AGE_IDENTITY_FILE = env.text("AGE_IDENTITY_PATH", shown="`var/keys/age.txt`")
-BACKUP_ZSTD_LEVEL = env.number("BACKUP_ZSTD_LEVEL", 3, at_least=1)
+BACKUP_ZSTD_LEVEL = env.number("BACKUP_ZSTD_LEVEL", 3, at_least=1, at_most=22)
 BACKUP_LEASE_SECONDS = env.number("BACKUP_LEASE_SECONDS", 30, at_least=10)
 PROOF_DATABASE_URL = env.text("PROOF_DATABASE_URL", shown="the portal's own database server")
 PG_CLIENT_BIN = env.text("PORTAL_PG_BIN", shown="searched")

@@ -3,12 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from portal import health, views
+from portal import views
 
 urlpatterns = [
     path("", views.show_dashboard, name="dashboard"),
-    path("healthz", health.show_health, name="healthz"),
-    path("readyz", health.show_readiness, name="readyz"),
     path("people/", views.show_people, name="people"),
     path("people/invite/", views.invite_person, name="invite_person"),
     path("people/<int:pk>/", views.change_person, name="change_person"),

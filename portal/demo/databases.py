@@ -61,11 +61,15 @@ def connection_file(directory: Path, name: str) -> Path:
 
 
 def drop_databases() -> None:
-    """Drops both databases and their role."""
+    """Drops everything the demonstration's role owns, databases restored from its backups included, and the role."""
     with _connect("") as server:
-        for name in SIZES:
+        owned = server.execute(
+            "SELECT datname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE rolname = %s", [ROLE]
+        ).fetchall()
+        for name in sorted({*SIZES, *(name for (name,) in owned)}):
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         if server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
+            server.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(ROLE)))
             server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(ROLE)))
 
 

@@ -94,3 +94,10 @@ def test_it_is_not_ready_without_a_database(client: Client, settings: Settings) 
 def test_it_answers_nothing_but_questions(client: Client) -> None:
     assert client.post("/readyz").status_code == 405
     assert client.head("/healthz").status_code == 200
+
+
+def test_it_answers_whoever_asks_by_address_over_plain_http(client: Client, settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    settings.ALLOWED_HOSTS = ["preflight.example.org"]
+
+    assert client.get("/healthz", headers={"host": "10.1.2.3:8000"}).status_code == 200

@@ -21,10 +21,8 @@ from tests.readiness.factories import make_ready
 
 SignIn = Callable[[User], Client]
 
-# What anybody may open without an account: health, and the way in.
+# What anybody may open without an account: the way in.
 PUBLIC = {
-    "healthz",
-    "readyz",
     "account_login",
     "account_logout",
     "account_inactive",
@@ -225,7 +223,7 @@ def test_it_enforces_csrf_on_every_post(world: World, ada: User) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(ada)
     for address in list_addresses(world):
-        if not address.is_admin and address.name not in {"healthz", "readyz"}:
+        if not address.is_admin:
             assert browser.post(address.url).status_code == 403, address
     assert not AuditEvent.objects.exists()
 
