@@ -13,6 +13,7 @@ from django_q.models import Schedule
 from django_q.signals import post_execute
 
 from portal.models import WorkerPulse
+from readiness.models import ProbeSchedule
 
 CLUSTERS = ("default", "long")
 ALIVE_SECONDS = 45
@@ -81,6 +82,11 @@ def note_returns(cluster: str) -> None:
         )
 
     post_execute.connect(note_return, weak=False)
+
+
+def has_lost_probes(now: datetime) -> bool:
+    """Whether a claim on a probe ran out: its worker died, or is far behind."""
+    return ProbeSchedule.objects.filter(claimed_until__lte=now, is_enabled=True).exists()
 
 
 @dataclass(frozen=True)
