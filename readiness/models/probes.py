@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.core.validators import MinValueValidator
 from django.db import models
 
@@ -30,6 +32,10 @@ class ProbeSchedule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.environment.slug}: {self.kind} every {self.interval_seconds} s"
+
+    def is_probing_now(self, now: datetime) -> bool:
+        """Whether somebody asked for it and it has not come back; a claim that ran out was lost with its worker."""
+        return self.requested_at is not None and self.claimed_until is not None and self.claimed_until > now
 
 
 class ProbeState(models.Model):

@@ -23,7 +23,8 @@ HISTORY_LENGTH = 50
 def show_probes(request: HttpRequest, slug: str) -> HttpResponse:
     """All kinds of one environment with their findings."""
     environment = get_object_or_404(Environment, slug=slug)
-    assessment = assess([environment], timezone.now())[environment.pk]
+    now = timezone.now()
+    assessment = assess([environment], now)[environment.pk]
     schedules = {schedule.kind: schedule for schedule in ProbeSchedule.objects.filter(environment=environment)}
     rows = [
         (kind, fact, assessment.states.get(kind), schedules.get(kind)) for kind, fact in assessment.facts.probes.items()
@@ -31,7 +32,7 @@ def show_probes(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "environment": environment,
         "rows": rows,
-        "is_probing": any(schedule.requested_at for schedule in schedules.values()),
+        "is_probing": any(schedule.is_probing_now(now) for schedule in schedules.values()),
         "tab": "probes",
     }
     template = "readiness/_probes.html" if request.headers.get("HX-Request") else "readiness/probes.html"

@@ -80,6 +80,16 @@ def test_it_lets_otto_probe_now_and_says_so(shop: Environment, otto: User, sign_
     assert ProbeSchedule.objects.exclude(requested_at=None).count() == 4
 
 
+def test_it_does_not_wait_for_a_worker_that_is_lost(shop: Environment, otto: User, sign_in: SignIn) -> None:
+    connect(shop)
+    browser = sign_in(otto)
+    browser.post(probes_url("probe_now"))
+
+    ProbeSchedule.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+
+    assert "Probing now" not in browser.get(probes_url()).content.decode()
+
+
 def test_it_shows_the_last_runs_newest_first(shop: Environment, lea: User, sign_in: SignIn) -> None:
     now = timezone.now()
     for number in range(60):
