@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -113,9 +113,3 @@ def read_pulses(now: datetime, busy_until: datetime | None = None) -> dict[str, 
             alive = True
         pulses[cluster] = Pulse(alive, age)
     return pulses
-
-
-def lost_since(pulses: dict[str, Pulse], now: datetime) -> datetime | None:
-    """Since when a cluster has been silent, the longest one first; None while all are alive."""
-    silent = [pulse.last_seen_seconds or 0 for pulse in pulses.values() if not pulse.alive]
-    return now - timedelta(seconds=max(silent)) if silent else None
