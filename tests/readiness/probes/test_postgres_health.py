@@ -3,11 +3,19 @@
 import importlib.util
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import psycopg
 import pytest
 
 from readiness.probes.base import PlanLimits, Status
+from readiness.probes.postgres_health.reading import (
+    CATALOG_QUERIES,
+    SESSION_QUERIES,
+    STATISTICS_QUERIES,
+    load_query,
+)
+from readiness.probes.postgres_health.thresholds import Thresholds
 from tests.readiness.probes.troubled import (
     APPLICATION,
     DATABASE,
@@ -92,7 +100,7 @@ def test_its_statements_mend_what_it_found(troubled: TroubledServer) -> None:
         for name in ("disabled_trigger", "duplicate_index", "foreign_key_without_index", "dead_tuples", "sequences"):
             for statement in find(troubled.probe(dbname="mended"), name).fix.splitlines():
                 if statement.endswith(";"):
-                    connection.execute(statement)  # type: ignore[arg-type]
+                    connection.execute(statement)
             mended[name] = find(troubled.probe(dbname="mended"), name).status
     assert set(mended.values()) == {Status.PASS}
 
@@ -126,8 +134,23 @@ def test_it_counts_deadlocks_and_temporary_files_between_two_looks(troubled: Tro
     )
     finding = find(troubled.probe(previous=quiet.data), "temp_files")
     assert finding.status is Status.WARN and "written" in finding.detail and "work_mem" in finding.fix
-    more = {**quiet.data, "counters": {**quiet.data["counters"], "deadlocks": -1}}
-    assert find(troubled.probe(previous=more), "deadlocks").status is Status.WARN
+    _make_deadlock(troubled)
+    troubled.wait_until(f"SELECT deadlocks > 0 FROM pg_stat_database WHERE datname = '{DATABASE}'")
+    finding = find(troubled.probe(previous=quiet.data), "deadlocks")
+    assert finding.status is Status.WARN and finding.summary.startswith("1 new deadlock")
+
+
+def _make_deadlock(server: TroubledServer) -> None:
+    with psycopg.connect(server.dsn()) as first, psycopg.connect(server.dsn()) as second:
+        for connection, own in ((first, 1), (second, 2)):
+            connection.execute("SET deadlock_timeout = '20ms'")
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [own])
+        waiting = threading.Thread(target=run_until_ended, args=(first, "SELECT pg_advisory_xact_lock(2)"))
+        waiting.start()
+        run_until_ended(second, "SELECT pg_advisory_xact_lock(1)")
+        second.rollback()
+        waiting.join()
+        first.rollback()
 
 
 def test_it_finds_settings_that_endanger_the_data_and_those_that_wait(troubled: TroubledServer) -> None:
@@ -205,3 +228,12 @@ def test_it_reads_on_when_one_query_fails(troubled: TroubledServer) -> None:
     assert set(result.data["unread"]) == {"sequences"}
     assert find(result, "sequences").status is Status.SKIPPED
     assert find(result, "disabled_trigger").status is Status.WARN
+
+
+def test_it_reads_what_older_servers_are_asked_here_too(troubled: TroubledServer) -> None:
+    """The SQL for 13 uses nothing that later versions took away, so one server can try it all."""
+    names = (*SESSION_QUERIES, *CATALOG_QUERIES, *STATISTICS_QUERIES)
+    parameters = {**asdict(Thresholds()), "application_role": APPLICATION}
+    with psycopg.connect(troubled.dsn(), cursor_factory=psycopg.ClientCursor) as connection:
+        for name in names:
+            connection.execute(load_query(name, 130_000), parameters)
