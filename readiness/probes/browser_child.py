@@ -23,6 +23,7 @@ from readiness.probes.browser_proxy import CheckedProxy, run_proxy
 _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 1.0
 _IDLE_MS, _SETTLE_MS = 2_000.0, 250.0
+_MAX_URLS = 5_000
 MAX_SCREENSHOT_BYTES = 4 * 1024 * 1024
 _LOCAL_NAMES = ("localhost", "localhost.localdomain", "0.0.0.0", "::1", "::")  # noqa: S104  names to find, not to bind
 
@@ -65,17 +66,28 @@ class _Notes:
         self.mixed: list[str] = []
         self.urls: list[str] = []
         page.on("console", self._note_console)
-        page.on("pageerror", lambda error: self._console.append((_cut(str(error)), "")))
-        page.on("websocket", lambda socket: self.urls.append(socket.url))
-        page.context.on("request", lambda request: self.urls.append(request.url))
+        page.on("pageerror", lambda error: self._note_error(_cut(str(error)), ""))
+        page.on("websocket", lambda socket: self._note_url(socket.url))
+        page.context.on("request", lambda request: self._note_url(request.url))
+
+    def _note_url(self, url: str) -> None:
+        if len(self.urls) < _MAX_URLS:
+            self.urls.append(_cut(url))
+
+    def _note_error(self, text: str, where: str) -> None:
+        if len(self._console) < MAX_ENTRIES:
+            self._console.append((text, where))
 
     def _note_console(self, message: ConsoleMessage) -> None:
         text = _cut(message.text)
         if text.startswith("Mixed Content:"):
-            self.mixed.append(text)
-        elif message.type == "error" and len(self._console) < MAX_ENTRIES:
+            if len(self.mixed) < MAX_ENTRIES:
+                self.mixed.append(text)
+        elif message.type == "error":
             where = message.location.get("url", "")
-            self._console.append((f"{text} ({_cut(where)})" if where else text, where))
+            if where.partition("?")[0].endswith("/favicon.ico"):
+                return  # asked for by the browser of its own accord, not by the page
+            self._note_error(f"{text} ({_cut(where)})" if where else text, where)
 
     def split_console(self) -> tuple[tuple[str, ...], int]:
         """Return the page's errors, and how many only say that our own policy refused a connection."""
@@ -88,8 +100,7 @@ class _Notes:
         return tuple(dict.fromkeys(own)), len(self._console) - len(own)
 
     def web_urls(self) -> list[str]:
-        found = (_cut(url) for url in self.urls if url.startswith(("http:", "https:", "ws:", "wss:")))
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(url for url in self.urls if url.startswith(("http:", "https:", "ws:", "wss:"))))
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from tests.servers.web import Answer, Request, serve_https_site, serve_site
 HOST = "www.preflight.test"
 ROOT = make_root()
 IDENTITY = make_certificate(HOST, ROOT, hosts=[HOST])
-HEAD = "<!doctype html><title>x</title><link rel=icon href=data:,>"
+HEAD = "<!doctype html><title>x</title>"
 META = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 
 needs_browser = pytest.mark.skipif(
