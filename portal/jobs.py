@@ -34,7 +34,7 @@ RECURRING_JOBS = (
     RecurringJob("Probe what is due", "readiness.tasks.tick", 1),
     RecurringJob("Start backups that are due", "backups.tasks.tick", 1),
     RecurringJob("Fail abandoned backups and restores", "backups.tasks.reap", 1),
-    RecurringJob("Drop old probe runs", "readiness.tasks.prune", 24 * 60),
+    RecurringJob("Keep the partitions of probe runs", "readiness.tasks.keep_partitions", 60),
 )
 
 
