@@ -1,10 +1,12 @@
 """Statements are shown without what people wrote into them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from readiness.probes.postgres_health.statement_text import MAX_SHOWN, mask_statement
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,7 @@ def test_it_masks_before_it_cuts() -> None:
     assert len(shown) == MAX_SHOWN and shown.endswith("…")
 
 
+@patient
 @given(st.text(max_size=200), st.text(alphabet="abcdefgh ", min_size=8, max_size=8))
 def test_it_shows_no_string_wherever_it_stands(before: str, secret: str) -> None:
     """Whatever stands before it, a quoted string is masked, or what comes before was never closed and is masked too."""
@@ -41,6 +44,7 @@ def test_it_shows_no_string_wherever_it_stands(before: str, secret: str) -> None
     assert f"'{secret}'" not in mask_statement(f"{harmless} '{secret}' x")
 
 
+@patient
 @given(st.text(max_size=300))
 def test_it_masks_any_text_in_bounds(statement: str) -> None:
     assert len(mask_statement(statement)) <= MAX_SHOWN
