@@ -25,7 +25,7 @@ BAD_STATUSES = (Status.FAIL.value, Status.ERROR.value)
 def read_uptimes(environment: Environment, kind: str, now: datetime) -> list[tuple[str, Uptime]]:
     """Uptime of every period, maintenance excluded, in two queries; a period is no longer than there are results."""
     rows = ProbeRollup.objects.filter(environment=environment, kind=kind)
-    first = rows.order_by("starts_at").values_list("starts_at", flat=True).first()
+    first = rows.filter(period="h").order_by("starts_at").values_list("starts_at", flat=True).first()
     if first is None:
         return []
     kept = list(
