@@ -119,6 +119,28 @@ def test_it_shows_no_literal_of_a_statement(troubled: TroubledServer) -> None:
     assert all(each["calls"] and 0 <= each["share_percent"] <= 100 and len(each["text"]) <= 500 for each in top)
 
 
+def test_it_leaves_our_own_backups_alone(troubled: TroubledServer) -> None:
+    with psycopg.connect(troubled.dsn(), application_name="preflight backup 7 0a1b2c3d4e5f") as backup:
+        backup.execute("SELECT 1")
+        pid = backup.info.backend_pid
+        result = troubled.probe(MONITOR)
+        assert f"pid {pid}" not in str(find(result, "idle_in_transaction"))
+    with psycopg.connect(troubled.dsn(), application_name="anything else") as other:
+        other.execute("SELECT 1")
+        pid = other.info.backend_pid
+        assert f"pid {pid}" in str(find(troubled.probe(MONITOR), "idle_in_transaction"))
+
+
+def test_it_judges_the_roles_that_hold_sessions_when_nobody_has_named_the_application(troubled: TroubledServer) -> None:
+    finding = find(troubled.probe(MONITOR, application_role=""), "superuser")
+    assert finding.status is Status.WARN and APPLICATION in finding.summary
+    unknown = find(troubled.probe(MONITOR, application_role="no such role"), "superuser")
+    assert unknown.status is Status.SKIPPED
+    nobody_there = find(troubled.probe(MONITOR, dbname="postgres", application_role=""), "superuser")
+    assert nobody_there.status is Status.SKIPPED
+    assert find(troubled.probe(PLAIN, dbname="postgres", application_role=""), "superuser").status is Status.PASS
+
+
 def test_it_counts_deadlocks_and_temporary_files_between_two_looks(troubled: TroubledServer) -> None:
     first = troubled.probe()
     assert find(first, "deadlocks").status is find(first, "temp_files").status is Status.SKIPPED
