@@ -15,7 +15,7 @@ from readiness.probes.postgres import PostgresProbe
 from readiness.probes.postgres_health import reading
 from readiness.probes.postgres_health.facts import PostgresObservation
 from readiness.probes.postgres_health.server import KNOWN_MINORS
-from readiness.probes.postgres_health.size import forecast_full
+from readiness.probes.postgres_health.size import find_growth, forecast_full
 from readiness.probes.postgres_health.thresholds import DEFAULTS, NAMES, find_threshold_faults, read_thresholds
 from tests.servers.probing import find
 
@@ -221,6 +221,14 @@ def test_it_forecasts_when_a_plan_is_full() -> None:
     assert forecast_full(list(reversed(DAYS)), 1_300, NOW) == pytest.approx(30)
     assert forecast_full(DAYS, 1_300, NOW + timedelta(days=10)) == pytest.approx(20)
     assert forecast_full(DAYS, 1_000, NOW) == 0
+
+
+def test_it_says_how_fast_a_database_grows() -> None:
+    assert find_growth(DAYS, NOW) == pytest.approx(10)
+    history = tuple((at, int(size) * 2**20) for at, size in DAYS)
+    result = judge({"size": [{"database_bytes": 2**30}]}, size_history=history[1:])
+    assert result.data["size"]["bytes_per_day"] == pytest.approx(10 * 2**20, rel=0.2)
+    assert "10.0 MB more every day" in find(result, "size").summary
 
 
 def test_it_is_not_misled_by_one_import() -> None:
