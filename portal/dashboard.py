@@ -190,7 +190,7 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
 
 def _make_card(assessment: Assessment, running: str) -> Card:
     facts = assessment.facts
-    cells = [probe_cell(facts.probes.get(kind), kind) for kind in settings.READINESS_PROBES]
+    cells = [probe_cell(facts.probes.get(kind), kind) for kind in settings.REQUIRED_PROBES]
     http = assessment.states.get("http")
     return Card(
         environment=assessment.environment,

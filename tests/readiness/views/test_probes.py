@@ -39,7 +39,7 @@ def test_it_shows_findings_with_evidence_and_what_to_do(shop: Environment, sam: 
     assert "There is no HSTS." in page
     assert "Send it." in page
     assert "&lt;script&gt;x" in page
-    assert page.count("It runs within a minute") == 3
+    assert page.count("It runs within a minute") == 4
 
 
 def test_it_never_shows_a_result_that_is_out_of_date_as_good(shop: Environment, sam: User, sign_in: SignIn) -> None:
@@ -75,11 +75,11 @@ def test_it_lets_otto_probe_now_and_says_so(shop: Environment, otto: User, sign_
     first = browser.post(probes_url("probe_now"), follow=True).content.decode()
     second = browser.post(probes_url("probe_now"), follow=True).content.decode()
 
-    assert "4 probes are on their way." in first
+    assert "5 probes are on their way." in first
     assert "Probing now" in first
     assert "Nothing to probe: it is being probed at this moment" in second
     assert OrmQ.objects.count() == 1
-    assert ProbeSchedule.objects.exclude(requested_at=None).count() == 4
+    assert ProbeSchedule.objects.exclude(requested_at=None).count() == 5
 
 
 def test_it_does_not_wait_for_a_worker_that_is_lost(shop: Environment, otto: User, sign_in: SignIn) -> None:
