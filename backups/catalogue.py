@@ -168,9 +168,12 @@ def note_artifact(backup: Backup, name: str) -> None:
     backup.artifact = name
 
 
-def note_scratch(job: Verification | Restore, server: str, database: str) -> None:
-    """Remember a database before it is made: ``server`` is "proof" or "own". Raises JobError when not ours."""
-    scratch = {"server": server, "database": database}
+def note_scratch(job: Verification | Restore, server: str, database: str, role: str = "") -> None:
+    """Remember a database, and a role, before they are made: ``server`` is "proof" or "own".
+
+    Raises JobError when not ours.
+    """
+    scratch = {"server": server, "database": database, **({"role": role} if role else {})}
     if not _mine(job).update(scratch=scratch):
         raise lost_lease()
     job.scratch = scratch

@@ -161,7 +161,7 @@ class Verification(Job):
     detail = models.CharField(max_length=500, blank=True)
     # Of verify: sha256, bytes, plain_bytes. Of prove: server, tables, rows, different (a list), notes (a list).
     compared = models.JSONField(default=dict, blank=True)
-    # Where the scratch database was made: {"server": "proof" or "own", "database": name}.
+    # Where the scratch database was made: {"server": "proof" or "own", "database", "role": may be missing}.
     scratch = models.JSONField(default=dict, blank=True)
 
     class Meta:

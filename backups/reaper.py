@@ -11,6 +11,7 @@ from django.utils import timezone
 from backups import catalogue, leftovers, servers, storage
 from backups.errors import JobError
 from backups.models import ACTIVE_STATES, Backup, Job, Restore, State, Verification
+from backups.proof_roles import drop_role
 from backups.proof_servers import OWN, find_server
 from backups.restoring import drop_scratch
 from backups.servers import Server
@@ -69,6 +70,8 @@ def _sweep_scratch(job: Verification | Restore) -> None:
     server = find_server(OWN if isinstance(job, Restore) else job.scratch["server"], job.backup)
     _end_sessions(server, job.application_name)
     drop_scratch(server, job.scratch["database"], _reaper_name())
+    if role := job.scratch.get("role"):
+        drop_role(server, role, _reaper_name())
 
 
 def _end_sessions(server: Server, application_name: str) -> None:

@@ -66,15 +66,21 @@ class Server:
             text = pg_commands.render_service(self.parameters, application_name)
         except pg_commands.ServiceError as error:
             raise JobError(ErrorCode.BAD_CONNECTION, str(error)) from None
-        directory = temporary_directory()
-        path = directory / f"{leftovers.owner_mark()}-{secrets.token_hex(8)}.service"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+        with temporary_file(text, "service") as path:
             yield path
-        finally:
-            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_file(text: str, kind: str) -> Iterator[Path]:
+    """A 0600 file under var/tmp that ends in ``kind``, gone afterwards; the reaper sweeps it after a kill."""
+    path = temporary_directory() / f"{leftovers.owner_mark()}-{secrets.token_hex(8)}.{kind}"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def temporary_directory() -> Path:

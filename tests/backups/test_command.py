@@ -187,4 +187,4 @@ def test_it_says_in_one_sentence_that_the_portals_database_is_down(
         [*manage, "backup", "list", "--json"], env=environment, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (3, "")
-    assert ended.stderr.strip() == "The portal's own database cannot be reached: start it with make db."
+    assert ended.stderr.strip() == "The portal's own database cannot be reached: start it with make db or make run."

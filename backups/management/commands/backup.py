@@ -12,20 +12,19 @@ import time
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import QuerySet
 
-from backups import catalogue, dumps, restores, verify
-from backups.errors import COULD_NOT_TELL, ErrorCode, RequestError
+from backups import catalogue, dumps, errors, restores, verify
+from backups.errors import ErrorCode, RequestError
 from backups.listing import describe_backup, describe_listed, describe_restore, describe_verification
 from backups.models import Backup, Job, State, Trigger, Verification
 from backups.names import check_restore_name
 from portal.audit import COMMAND_LINE
+from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, USAGE, database_errors_explained, refuse
 from portal.keys import KeyFileError
 from portal.secrets import SecretError
 from readiness.models import Database, Environment
 
-EXIT_BAD_NEWS, EXIT_USAGE, EXIT_COULD_NOT_TELL = 1, 2, 3
 LIST_LENGTH = 200
 
 _BY_COMMAND: dict[str, Any] = {"actor_name": COMMAND_LINE, "trigger": Trigger.COMMAND}
@@ -59,16 +58,12 @@ class Command(BaseCommand):
         self._shown: tuple[str, float] = ("", 0.0)
         previous = signal.signal(signal.SIGTERM, _raise_exit)
         try:
-            status = self._act(options)
+            with database_errors_explained(self):
+                status = self._act(options)
         except RequestError as error:
-            self._refuse(str(error), EXIT_BAD_NEWS)
+            self._refuse(str(error), BAD_NEWS)
         except (SecretError, KeyFileError) as error:
-            self._refuse(str(error), EXIT_COULD_NOT_TELL)
-        except (OperationalError, InterfaceError):
-            self._refuse("The portal's own database cannot be reached: start it with make db.", EXIT_COULD_NOT_TELL)
-        except DatabaseError as error:
-            sentence = f"The portal's own database is not set up ({type(error).__name__}): run make setup."
-            self._refuse(sentence, EXIT_COULD_NOT_TELL)
+            self._refuse(str(error), COULD_NOT_TELL)
         except KeyboardInterrupt:
             self._refuse("Interrupted; nothing half made was kept.", 128 + signal.SIGINT)
         finally:
@@ -91,7 +86,7 @@ class Command(BaseCommand):
     def _create(self, database: Database, *, prove: bool) -> int:
         backup = dumps.take(catalogue.request_backup(database, **_BY_COMMAND).pk, self._notice)
         if backup is None:
-            self._refuse("The backup was cancelled before it began.", EXIT_BAD_NEWS)
+            self._refuse("The backup was cancelled before it began.", BAD_NEWS)
         status = _status_of(backup)
         for kind in ("verify", "prove") if prove else ("verify",):
             if status == 0:
@@ -127,50 +122,50 @@ class Command(BaseCommand):
         request = catalogue.request_verification(backup, kind, **_BY_COMMAND)
         done = (verify.verify if kind == "verify" else verify.prove)(request.pk, self._notice)
         if done is None:
-            self._refuse("It was cancelled before it began.", EXIT_BAD_NEWS)
+            self._refuse("It was cancelled before it began.", BAD_NEWS)
         self._explain(done.detail or done.error)
         if done.state == State.CANCELLED or done.outcome == Verification.Outcome.FAIL:
-            return done, EXIT_BAD_NEWS
-        return done, 0 if done.outcome == Verification.Outcome.PASS else EXIT_COULD_NOT_TELL
+            return done, BAD_NEWS
+        return done, 0 if done.outcome == Verification.Outcome.PASS else COULD_NOT_TELL
 
     def _restore(self, backup: Backup, target: str) -> int:
         try:
             check_restore_name(target)
         except RequestError as error:
-            self._refuse(str(error), EXIT_USAGE)
+            self._refuse(str(error), USAGE)
         restore = restores.restore(catalogue.request_restore(backup, target, **_BY_COMMAND).pk, self._notice)
         if restore is None:
-            self._refuse("The restore was cancelled before it began.", EXIT_BAD_NEWS)
+            self._refuse("The restore was cancelled before it began.", BAD_NEWS)
         self._answer(describe_restore(restore), f"{restore}: {restore.state}.")
         self._explain(restore.error)
-        return EXIT_USAGE if restore.error_code == ErrorCode.NAME_TAKEN else _status_of(restore)
+        return USAGE if restore.error_code == ErrorCode.NAME_TAKEN else _status_of(restore)
 
     def _find_environment(self, slug: str) -> Environment:
         environment = Environment.objects.filter(slug=slug).first()
         if environment is None:
             known = ", ".join(Environment.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
-            self._refuse(f"There is no environment {slug!r}; there are: {known}.", EXIT_USAGE)
+            self._refuse(f"There is no environment {slug!r}; there are: {known}.", USAGE)
         return environment
 
     def _find_database(self, slug: str, name: str | None) -> Database:
         environment = self._find_environment(slug)
         if environment.retired_at is not None:
-            self._refuse(f"The environment {slug} was retired; nothing of it is backed up any more.", EXIT_USAGE)
+            self._refuse(f"The environment {slug} was retired; nothing of it is backed up any more.", USAGE)
         databases = {database.name: database for database in environment.databases.all()}
         names = ", ".join(databases)
         if not databases:
-            self._refuse(f"The environment {slug} has no database: connect one first.", EXIT_USAGE)
+            self._refuse(f"The environment {slug} has no database: connect one first.", USAGE)
         if name is None and len(databases) > 1:
-            self._refuse(f"The environment {slug} has several databases, choose with --database: {names}.", EXIT_USAGE)
+            self._refuse(f"The environment {slug} has several databases, choose with --database: {names}.", USAGE)
         chosen = next(iter(databases.values())) if name is None else databases.get(name)
         if chosen is None:
-            self._refuse(f"The environment {slug} has no database {name!r}; there are: {names}.", EXIT_USAGE)
+            self._refuse(f"The environment {slug} has no database {name!r}; there are: {names}.", USAGE)
         return chosen
 
     def _find_backup(self, backup_id: int) -> Backup:
         backup = Backup.objects.filter(pk=backup_id).first()
         if backup is None:
-            self._refuse(f"There is no backup {backup_id}: backup list shows those that exist.", EXIT_USAGE)
+            self._refuse(f"There is no backup {backup_id}: backup list shows those that exist.", USAGE)
         return backup
 
     def _answer(self, json_object: dict[str, Any], line: str) -> None:
@@ -189,14 +184,13 @@ class Command(BaseCommand):
             self.stderr.write(sentence)
 
     def _refuse(self, sentence: str, status: int) -> NoReturn:
-        self._explain(sentence)
-        raise SystemExit(status)
+        refuse(self, sentence, status)
 
 
 def _status_of(job: Job) -> int:
     if job.state == State.DONE:
         return 0
-    return EXIT_COULD_NOT_TELL if job.error_code in COULD_NOT_TELL else EXIT_BAD_NEWS
+    return COULD_NOT_TELL if job.error_code in errors.COULD_NOT_TELL else BAD_NEWS
 
 
 def _raise_exit(_signal: int, _frame: object) -> None:
