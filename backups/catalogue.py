@@ -19,12 +19,11 @@ from django.utils import timezone
 
 from backups import leftovers, storage
 from backups.errors import ErrorCode, JobError, RequestError
-from backups.models import ACTIVE_STATES, Backup, Job, Restore, State, Trigger, Verification
-from backups.names import check_restore_name
+from backups.models import ACTIVE_STATES, Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
 from backups.pipeline import Written
 from backups.snapshot import SnapshotFacts
 from portal import audit
-from readiness.models import Database
+from readiness.models import Database, Environment
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -46,7 +45,12 @@ class Renewal:
 
 
 def request_backup(
-    database: Database, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
+    database: Database,
+    *,
+    actor: Actor = None,
+    actor_name: str = "",
+    trigger: str = Trigger.MANUAL,
+    schedule: BackupSchedule | None = None,
 ) -> Backup:
     """A queued backup of the database. Raises RequestError when one is queued or running already."""
     for running in Backup.objects.filter(database=database, state=State.RUNNING):
@@ -60,7 +64,8 @@ def request_backup(
                 environment_slug=database.environment.slug,
                 environment_name=database.environment.name,
                 trigger=trigger,
-                **_who(actor, actor_name),
+                schedule=schedule,
+                **describe_requester(actor, actor_name),
             )
             _audit("requested a backup of", backup, str(database), actor, actor_name)
     except IntegrityError:
@@ -76,11 +81,11 @@ def request_verification(
     backup: Backup, kind: str, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
 ) -> Verification:
     """A queued verify or prove. Raises RequestError when there is nothing to read or one is under way."""
-    _require_done(backup)
+    require_done(backup)
     try:
         with transaction.atomic():
             verification = Verification.objects.create(
-                backup=backup, kind=kind, trigger=trigger, **_who(actor, actor_name)
+                backup=backup, kind=kind, trigger=trigger, **describe_requester(actor, actor_name)
             )
             if actor is not None or actor_name:
                 verb = "verification" if kind == Verification.Kind.VERIFY else "proof"
@@ -90,35 +95,11 @@ def request_verification(
     return verification
 
 
-def request_restore(
-    backup: Backup, target: str, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
-) -> Restore:
-    """A queued restore into the new database ``target``. Raises RequestError."""
-    _require_done(backup)
-    check_restore_name(target)
-    if backup.damaged_at is not None:
-        raise RequestError(f"Backup {backup.pk} is damaged: {backup.damage}")
-    if backup.database is None:
-        raise RequestError(
-            f"The database of backup {backup.pk} was removed from the portal: add it again, "
-            "or recover by hand as the restore runbook says."
-        )
-    try:
-        with transaction.atomic():
-            restore = Restore.objects.create(
-                backup=backup, target_database=target, trigger=trigger, **_who(actor, actor_name)
-            )
-            _audit("requested a restore of", backup, f"{backup} into {target}", actor, actor_name)
-    except IntegrityError:
-        raise RequestError(f"Backup {backup.pk} is being restored into {target} already.") from None
-    return restore
-
-
 def request_cancel(job: Job, *, actor: Actor = None, actor_name: str = "") -> bool:
     """Ask a job to stop; one that nobody has claimed yet is cancelled at once. False when it has ended already."""
     now = timezone.now()
     rows = _rows(job)
-    changed = rows.filter(state=State.QUEUED).update(
+    changed = rows.filter(state__in=(State.WAITING, State.QUEUED)).update(
         state=State.CANCELLED, phase="", cancel_requested_at=now, finished_at=now
     ) or rows.filter(state=State.RUNNING, cancel_requested_at__isnull=True).update(cancel_requested_at=now)
     if changed:
@@ -239,19 +220,70 @@ def finish_verification(
 
 
 def finish_restore(restore: Restore, *, compared: Mapping[str, Any], duration_ms: int) -> bool:
-    """The database is there under its name. False when the job is not ours any more."""
-    if not _finish(restore, compared=dict(compared), duration_ms=duration_ms):
-        return False
-    detail = {"backup": restore.backup_id, "database": restore.target_database}
+    """The database is there under its name, what was there before is kept. False when the job is not ours any more."""
+    with transaction.atomic():
+        if not _finish(restore, compared=dict(compared), duration_ms=duration_ms, **_kept(restore)):
+            return False
+        _tell_restored(restore)
+    return True
+
+
+def settle_swap(restore: Restore) -> bool:
+    """A restore whose worker died right after the swap has replaced what it was to replace: the row must say so."""
+    dead = _rows(restore).filter(state=State.FAILED, application_name=restore.application_name)
+    done: dict[str, Any] = {"state": State.DONE, "error": "", "error_code": "", "phase": "", "percent": 100}
+    with transaction.atomic():
+        if not dead.update(**done, **_kept(restore)):
+            return False
+        _tell_restored(restore)
+    return True
+
+
+def note_swap(restore: Restore, swap: Mapping[str, Any]) -> None:
+    """Remember what is about to be closed and renamed. Raises JobError when not ours."""
+    if not _mine(restore).update(swap=dict(swap)):
+        raise lost_lease()
+    restore.swap = dict(swap)
+
+
+def note_safety_backup(restore: Restore, backup: Backup) -> None:
+    """Remember the backup that was taken before. Raises JobError when not ours."""
+    if not _mine(restore).update(safety_backup=backup):
+        raise lost_lease()
+
+
+def note_kept_gone(restore: Restore) -> None:
+    """The database before is not kept any more."""
+    _rows(restore).update(kept_database="", kept_until=None)
+
+
+def _kept(restore: Restore) -> dict[str, Any]:
+    if not restore.swap:
+        return {}
+    until = timezone.now() + timedelta(days=settings.RESTORE_KEEP_OLD_DAYS)
+    return {"kept_database": restore.swap["kept"], "kept_until": until}
+
+
+def _tell_restored(restore: Restore) -> None:
+    if restore.undoes is not None:
+        note_kept_gone(restore.undoes)
     audit.record(
-        "restored",
+        "undid" if restore.mode == Restore.Mode.UNDO else "restored",
         actor=restore.requested_by,
         actor_name=restore.requested_by_name,
-        environment=restore.backup.environment,
+        environment=_target_environment(restore),
         subject=str(restore),
-        detail=detail,
+        detail={
+            "backup": restore.backup_id,
+            "database": restore.target_database,
+            "kept": restore.swap.get("kept", ""),
+            "is_break_glass": restore.is_break_glass,
+        },
     )
-    return True
+
+
+def _target_environment(restore: Restore) -> Environment | None:
+    return restore.target.environment if restore.target else restore.backup.environment
 
 
 def fail(job: Job, code: ErrorCode, sentence: str) -> bool:
@@ -383,7 +415,8 @@ def _lease() -> timedelta:
     return timedelta(seconds=settings.BACKUP_LEASE_SECONDS)
 
 
-def _require_done(backup: Backup) -> None:
+def require_done(backup: Backup) -> None:
+    """Raises RequestError for a backup that there is nothing to read of."""
     if backup.state != State.DONE:
         raise RequestError(f"Backup {backup.pk} is {backup.state}: there is nothing to read.")
 
@@ -395,7 +428,8 @@ def _backup_of(job: Job) -> Backup:
     return job.backup
 
 
-def _who(actor: Actor, actor_name: str) -> dict[str, Any]:
+def describe_requester(actor: Actor, actor_name: str) -> dict[str, Any]:
+    """The columns that say who asked."""
     is_person = actor is not None and actor.is_authenticated
     return {
         "requested_by_id": actor.pk if is_person and actor is not None else None,

@@ -77,7 +77,10 @@ def tick() -> int:
     requested = 0
     for schedule in schedules.claim_due(now):
         try:
-            enqueue(catalogue.request_backup(schedule.database, actor_name="schedule", trigger=Trigger.SCHEDULE))
+            request = catalogue.request_backup(
+                schedule.database, actor_name="schedule", trigger=Trigger.SCHEDULE, schedule=schedule
+            )
+            enqueue(request)
             requested += 1
         except RequestError as error:
             logger.warning("Schedule %s was skipped: %s", schedule, error)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backups import views
+from backups import restore_views, views
 
 urlpatterns = [
     path("", views.show_backups, name="backups"),
@@ -12,6 +12,9 @@ urlpatterns = [
     path("<int:pk>/prove/", views.prove_backup, name="prove_backup"),
     path("<int:pk>/download/", views.download_backup, name="download_backup"),
     path("<int:pk>/restore/", views.request_restore, name="request_restore"),
+    path("<int:pk>/replace/", restore_views.replace_database, name="replace_by_backup"),
+    path("restores/<int:pk>/approve/", restore_views.approve_restore, name="approve_restore"),
+    path("restores/<int:pk>/undo/", restore_views.undo_restore, name="undo_restore"),
     path("restores/<int:pk>/", views.show_restore, name="restore"),
     path("restores/<int:pk>/cancel/", views.cancel_restore, name="cancel_restore"),
     path("verifications/<int:pk>/cancel/", views.cancel_verification, name="cancel_verification"),

@@ -139,6 +139,7 @@ def test_it_keeps_every_page_of_an_operator_clean(shop: Environment, otto: User,
         reverse("backup_key"),
         *(reverse("backup", args=[backup.pk]) for backup in Backup.objects.all()),
         reverse("restore", args=[Restore.objects.get().pk]),
+        *(reverse("replace_by_backup", args=[backup.pk]) for backup in Backup.objects.filter(state="done")),
     ]
     for headers in ({}, {"HX-Request": "true"}):
         for page in pages:

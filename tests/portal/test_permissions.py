@@ -56,12 +56,14 @@ POST_ONLY = {
     "prove_backup",
     "request_restore",
     "cancel_restore",
+    "approve_restore",
+    "undo_restore",
     "cancel_verification",
     "take_backup",
     "add_schedule",
     "change_schedule",
 }
-FORM_PAGES = {"add_environment", "environment_settings", "add_database", "change_database"}
+FORM_PAGES = {"replace_by_backup", "add_environment", "environment_settings", "add_database", "change_database"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class World:
             "verification": self.verification,
             "restore": self.restore,
         }
-        if name == "request_restore":
+        if name in {"request_restore", "replace_by_backup"}:
             return self.backup.pk
         return int(next((row.pk for word, row in places.items() if word in name), self.backup.pk))
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.models import QuerySet
 
-from backups import catalogue, dumps, errors, restores, verify
+from backups import catalogue, dumps, errors, preflight, restore_requests, restores, verify
 from backups.errors import ErrorCode, RequestError
 from backups.listing import describe_backup, describe_listed, describe_restore, describe_verification
-from backups.models import Backup, Job, State, Trigger, Verification
+from backups.models import Backup, Job, Restore, State, Trigger, Verification
 from backups.names import check_restore_name
 from portal.audit import COMMAND_LINE
 from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, USAGE, database_errors_explained, refuse
@@ -49,7 +50,10 @@ class Command(BaseCommand):
             one = actions.add_parser(action, help=text)
             one.add_argument("id", type=int, metavar="ID")
             if action == "restore":
-                one.add_argument("--into", required=True, metavar="NEWDB", help="a name that is not taken")
+                _add_restore_arguments(one)
+        undo = actions.add_parser("undo", help="give the database before a restore its name back")
+        undo.add_argument("restore", type=int, metavar="RESTORE")
+        undo.add_argument("--yes-i-mean", metavar="ENV", help="slug of the environment that is changed")
         for each in actions.choices.values():
             each.add_argument("--json", action="store_true", help="print JSON, one object a line")
 
@@ -79,7 +83,9 @@ class Command(BaseCommand):
             case "list":
                 return self._list(options["environment"])
             case "restore":
-                return self._restore(self._find_backup(options["id"]), options["into"])
+                return self._restore(self._find_backup(options["id"]), options)
+            case "undo":
+                return self._undo(options["restore"], options["yes_i_mean"])
             case kind:
                 return self._read(self._find_backup(options["id"]), kind)
 
@@ -128,17 +134,78 @@ class Command(BaseCommand):
             return done, BAD_NEWS
         return done, 0 if done.outcome == Verification.Outcome.PASS else COULD_NOT_TELL
 
-    def _restore(self, backup: Backup, target: str) -> int:
-        try:
-            check_restore_name(target)
-        except RequestError as error:
-            self._refuse(str(error), USAGE)
-        restore = restores.restore(catalogue.request_restore(backup, target, **_BY_COMMAND).pk, self._notice)
+    def _restore(self, backup: Backup, options: dict[str, Any]) -> int:
+        target, into = options["into"], None
+        if options["environment"]:
+            into = self._find_database(options["environment"], options["database"])
+        database = into or backup.database
+        mode = Restore.Mode.NEW
+        if options["replace"]:
+            mode = Restore.Mode.REPLACE
+            self._require_meant(database, options["yes_i_mean"])
+            found = preflight.look_at_replace(backup, into, masks=bool(options["mask"]))
+            for step in found.steps:
+                self._explain(f"  {step.text}  {step.command}".rstrip())
+            for sentence in found.warnings:
+                self._explain(f"  ! {sentence}")
+            if not found.is_possible:
+                self._refuse(found.objections[0], BAD_NEWS)
+            target = found.live
+        else:
+            try:
+                check_restore_name(target)
+            except RequestError as error:
+                self._refuse(str(error), USAGE)
+        request = restore_requests.request_restore(
+            backup,
+            target,
+            into=into,
+            mode=mode,
+            masking_sql=self._read_script(options["mask"]),
+            break_glass_reason=options["break_glass"] or "",
+            skips_safety_backup=options["no_safety_backup"],
+            **_BY_COMMAND,
+        )
+        if request.is_waiting:
+            self._answer(describe_restore(request), f"{request}: waiting for approval.")
+            self._explain(
+                f"A second operator has to approve it on the page of restore {request.pk} within an hour. "
+                "Alone: --break-glass REASON, which tells all administrators."
+            )
+            return COULD_NOT_TELL
+        return self._run_restore(request)
+
+    def _undo(self, restore_id: int, typed: str | None) -> int:
+        restore = Restore.objects.filter(pk=restore_id).first()
+        if restore is None:
+            self._refuse(f"There is no restore {restore_id}.", USAGE)
+        self._require_meant(restore.target or restore.backup.database, typed)
+        return self._run_restore(restore_requests.request_undo(restore, **_BY_COMMAND))
+
+    def _run_restore(self, request: Restore) -> int:
+        restore = restores.restore(request.pk, self._notice)
         if restore is None:
             self._refuse("The restore was cancelled before it began.", BAD_NEWS)
         self._answer(describe_restore(restore), f"{restore}: {restore.state}.")
         self._explain(restore.error)
         return USAGE if restore.error_code == ErrorCode.NAME_TAKEN else _status_of(restore)
+
+    def _require_meant(self, database: Database | None, typed: str | None) -> None:
+        """The database in use is replaced only for somebody who says whose it is."""
+        slug = database.environment.slug if database is not None else "?"
+        if typed != slug:
+            self._refuse(f"This changes the database in use of {slug}: add --yes-i-mean {slug}.", USAGE)
+
+    def _read_script(self, path: str | None) -> str:
+        if path is None:
+            return ""
+        try:
+            script = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self._refuse(f"The masking script {path} cannot be read ({type(error).__name__}).", USAGE)
+        if not script.strip():
+            self._refuse(f"The masking script {path} is empty.", USAGE)
+        return script
 
     def _find_environment(self, slug: str) -> Environment:
         environment = Environment.objects.filter(slug=slug).first()
@@ -185,6 +252,20 @@ class Command(BaseCommand):
 
     def _refuse(self, sentence: str, status: int) -> NoReturn:
         refuse(self, sentence, status)
+
+
+def _add_restore_arguments(parser: CommandParser) -> None:
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--into", metavar="NEWDB", help="a name that is not taken")
+    where.add_argument("--replace", action="store_true", help="take the place of the database in use, which is kept")
+    parser.add_argument("--environment", metavar="ENV", help="on the server of this environment, else the backup's own")
+    parser.add_argument("--database", metavar="D", help="which database of --environment, where it has several")
+    parser.add_argument("--mask", metavar="FILE", help="SQL that runs before anybody can connect")
+    parser.add_argument("--yes-i-mean", metavar="ENV", help="with --replace: slug of the environment that is changed")
+    parser.add_argument(
+        "--break-glass", metavar="REASON", help="without a second operator; all administrators are told"
+    )
+    parser.add_argument("--no-safety-backup", action="store_true", help="where the database in use cannot be read")
 
 
 def _status_of(job: Job) -> int:
