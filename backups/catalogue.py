@@ -18,7 +18,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from backups import leftovers, storage
-from backups.errors import ErrorCode, JobError, RequestError
+from backups.errors import ErrorCode, JobError, RequestError, explain_store_error
 from backups.models import ACTIVE_STATES, Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
 from backups.pipeline import Written
 from backups.snapshot import SnapshotFacts
@@ -343,6 +343,48 @@ def delete_backup(backup: Backup) -> None:
     storage.delete_artifact(name)
 
 
+def expire(backup: Backup, because: str, now: datetime) -> bool:
+    """Decide that a backup goes. False when it was pinned, is in use, or went already: then it stays as it is."""
+    busy = {"state__in": ACTIVE_STATES}
+    with transaction.atomic():
+        row = Backup.objects.select_for_update().filter(pk=backup.pk, state=State.DONE, expired_at=None, pin_reason="")
+        if not row.exists() or any(
+            related.filter(**busy).exists() for related in (backup.verifications, backup.restores)
+        ):
+            return False
+        Backup.objects.filter(pk=backup.pk).update(expired_at=now, expired_because=because[:200])
+        audit.record(
+            "let expire",
+            environment=backup.environment,
+            subject=str(backup),
+            detail={"backup": backup.pk, "artifact": backup.artifact, "because": because[:200]},
+        )
+    return True
+
+
+def delete_expired(backup: Backup) -> bool:
+    """Delete the files and then the row of a backup that expired. False when they stay, which its row then says."""
+    rows = Backup.objects.filter(pk=backup.pk, expired_at__isnull=False)
+    try:
+        storage.delete_artifact(backup.artifact)
+    except OSError as error:
+        sentence = explain_store_error(error, str(storage.artifact_path(backup.artifact).parent)).sentence
+        rows.update(delete_error=sentence)
+        logger.warning("Backup %s expired and cannot be deleted yet: %s", backup, sentence)
+        return False
+    rows.delete()
+    return True
+
+
+def pin(backup: Backup, reason: str, *, actor: Actor = None, actor_name: str = "") -> None:
+    """Keep a backup from expiring while there is a reason; an empty one takes the pin away. Raises RequestError."""
+    who = describe_requester(actor, actor_name)["requested_by_name"] if reason else ""
+    open_rows = _rows(backup).filter(state=State.DONE, expired_at__isnull=True)
+    if not open_rows.update(pin_reason=reason.strip()[:200], pinned_by_name=who):
+        raise RequestError(f"Backup {backup.pk} cannot be pinned: it is {backup.state} or has expired.")
+    _audit("pinned" if reason else "unpinned", backup, str(backup), actor, actor_name)
+
+
 def lost_lease() -> JobError:
     """The reason of an attempt that was declared dead while it was only slow."""
     return JobError(ErrorCode.ABANDONED, "The job lost its lease and stopped.")
@@ -419,6 +461,8 @@ def require_done(backup: Backup) -> None:
     """Raises RequestError for a backup that there is nothing to read of."""
     if backup.state != State.DONE:
         raise RequestError(f"Backup {backup.pk} is {backup.state}: there is nothing to read.")
+    if backup.expired_at is not None:
+        raise RequestError(f"Backup {backup.pk} has expired ({backup.expired_because}) and is being deleted.")
 
 
 def _backup_of(job: Job) -> Backup:

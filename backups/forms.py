@@ -39,6 +39,23 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["time_zone"].widget = forms.Select(choices=[(name, name) for name in sorted(available_timezones())])
 
 
+class RetentionForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a schedule keeps; every field may stay empty, and all empty keeps everything."""
+
+    class Meta:
+        model = BackupSchedule
+        fields = [
+            "keep_last",
+            "keep_days",
+            "keep_hourly",
+            "keep_daily",
+            "keep_weekly",
+            "keep_monthly",
+            "keep_yearly",
+            "max_megabytes",
+        ]
+
+
 class ReplaceForm(forms.Form):
     """In the place of which database in use, masked how, alone or not; confirmed by typing the environment's name."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backups import restore_views, views
+from backups import restore_views, retention_views, views
 
 urlpatterns = [
     path("", views.show_backups, name="backups"),
@@ -21,5 +21,7 @@ urlpatterns = [
     path("of/<slug:slug>/", views.show_environment_backups, name="environment_backups"),
     path("of/<slug:slug>/take/", views.take_backup, name="take_backup"),
     path("of/<slug:slug>/schedules/", views.add_schedule, name="add_schedule"),
+    path("<int:pk>/pin/", retention_views.pin_backup, name="pin_backup"),
+    path("of/<slug:slug>/schedules/<int:pk>/keep/", retention_views.show_retention, name="schedule_retention"),
     path("of/<slug:slug>/schedules/<int:pk>/", views.change_schedule, name="change_schedule"),
 ]

@@ -57,13 +57,21 @@ POST_ONLY = {
     "request_restore",
     "cancel_restore",
     "approve_restore",
+    "pin_backup",
     "undo_restore",
     "cancel_verification",
     "take_backup",
     "add_schedule",
     "change_schedule",
 }
-FORM_PAGES = {"replace_by_backup", "add_environment", "environment_settings", "add_database", "change_database"}
+FORM_PAGES = {
+    "replace_by_backup",
+    "schedule_retention",
+    "add_environment",
+    "environment_settings",
+    "add_database",
+    "change_database",
+}
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,25 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.models import QuerySet
+from django.utils import timezone
 
-from backups import catalogue, dumps, errors, preflight, restore_requests, restores, verify
+from backups import (
+    catalogue,
+    dumps,
+    errors,
+    preflight,
+    pruning,
+    restore_requests,
+    restores,
+    storage,
+    store_check,
+    verify,
+)
 from backups.errors import ErrorCode, RequestError
 from backups.listing import describe_backup, describe_listed, describe_restore, describe_verification
-from backups.models import Backup, Job, Restore, State, Trigger, Verification
+from backups.models import Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
 from backups.names import check_restore_name
+from portal import audit
 from portal.audit import COMMAND_LINE
 from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, USAGE, database_errors_explained, refuse
 from portal.keys import KeyFileError
@@ -54,6 +67,18 @@ class Command(BaseCommand):
         undo = actions.add_parser("undo", help="give the database before a restore its name back")
         undo.add_argument("restore", type=int, metavar="RESTORE")
         undo.add_argument("--yes-i-mean", metavar="ENV", help="slug of the environment that is changed")
+        prune = actions.add_parser("prune", help="let expire what no retention rule keeps")
+        prune.add_argument("environment", metavar="ENV", help="slug of the environment")
+        prune.add_argument("--dry-run", action="store_true", help="only say what would go, and why")
+        rebuild = actions.add_parser("rebuild", help="make catalogue rows from the manifests in the store")
+        rebuild.add_argument("store", metavar="STORE", help="the store's directory, as BACKUP_STORE names it")
+        actions.add_parser("reconcile", help="list files without a backup and backups without a file")
+        export = actions.add_parser("export", help="write a plain archive for pg_restore")
+        export.add_argument("id", type=int, metavar="ID")
+        export.add_argument("file", metavar="FILE", help="must not exist yet; not encrypted")
+        pin = actions.add_parser("pin", help="keep a backup from expiring")
+        pin.add_argument("id", type=int, metavar="ID")
+        pin.add_argument("reason", metavar="REASON", help="why; empty takes the pin away")
         for each in actions.choices.values():
             each.add_argument("--json", action="store_true", help="print JSON, one object a line")
 
@@ -66,6 +91,8 @@ class Command(BaseCommand):
                 status = self._act(options)
         except RequestError as error:
             self._refuse(str(error), BAD_NEWS)
+        except errors.JobError as error:
+            self._refuse(error.sentence, COULD_NOT_TELL if error.code in errors.COULD_NOT_TELL else BAD_NEWS)
         except (SecretError, KeyFileError) as error:
             self._refuse(str(error), COULD_NOT_TELL)
         except KeyboardInterrupt:
@@ -84,6 +111,22 @@ class Command(BaseCommand):
                 return self._list(options["environment"])
             case "restore":
                 return self._restore(self._find_backup(options["id"]), options)
+            case "prune":
+                return self._prune(self._find_environment(options["environment"]), is_dry=options["dry_run"])
+            case "rebuild":
+                return self._rebuild(Path(options["store"]))
+            case "reconcile":
+                return self._reconcile()
+            case "export":
+                return self._export(self._find_backup(options["id"]), Path(options["file"]))
+            case "pin":
+                backup = self._find_backup(options["id"])
+                catalogue.pin(backup, options["reason"], actor_name=COMMAND_LINE)
+                backup.refresh_from_db()
+                self._answer(
+                    {"id": backup.pk, "pin": backup.pin_reason}, f"{backup}: {backup.pin_reason or 'unpinned'}."
+                )
+                return 0
             case "undo":
                 return self._undo(options["restore"], options["yes_i_mean"])
             case kind:
@@ -181,6 +224,51 @@ class Command(BaseCommand):
             self._refuse(f"There is no restore {restore_id}.", USAGE)
         self._require_meant(restore.target or restore.backup.database, typed)
         return self._run_restore(restore_requests.request_undo(restore, **_BY_COMMAND))
+
+    def _prune(self, environment: Environment, *, is_dry: bool) -> int:
+        schedules = BackupSchedule.objects.filter(database__environment=environment).select_related("database")
+        now = timezone.now()
+        found = pruning.find_expirable(schedules, now) if is_dry else pruning.prune(schedules, now)
+        stays = Backup.objects.filter(environment=environment, expired_at__isnull=False).exclude(delete_error="")
+        for each in found:
+            answer = {"id": each.backup.pk, "bytes": each.backup.bytes, "because": each.decision.sentence}
+            verb = "would go" if is_dry else "goes"
+            self._answer(answer, f"{each.backup} {verb}: {each.decision.sentence}.")
+        for backup in stays:
+            self._explain(f"{backup} could not be deleted and is tried again: {backup.delete_error}")
+        return BAD_NEWS if stays else 0
+
+    def _rebuild(self, directory: Path) -> int:
+        store = storage.store_directory()
+        if directory.resolve() != store.resolve():
+            self._refuse(f"Set BACKUP_STORE to {directory}; it is {store} now.", USAGE)
+        rebuilt = store_check.rebuild_catalogue(COMMAND_LINE)
+        for backup in rebuilt.added:
+            self._answer(describe_listed(backup), f"{backup}: added, taken {backup.taken_at:%Y-%m-%d %H:%M}.")
+        for sentence in rebuilt.refused:
+            self._explain(sentence)
+        self._explain(
+            f"{len(rebuilt.added)} added, {rebuilt.linked} linked to a database, {len(rebuilt.refused)} left out."
+        )
+        return BAD_NEWS if rebuilt.refused else 0
+
+    def _reconcile(self) -> int:
+        difference = store_check.compare_store()
+        for name in difference.orphans:
+            self._answer({"orphan": name}, f"{name} belongs to no backup.")
+        for backup in difference.missing:
+            self._answer({"missing": backup.artifact, "id": backup.pk}, f"{backup} has no file {backup.artifact}.")
+        return BAD_NEWS if difference.orphans or difference.missing else 0
+
+    def _export(self, backup: Backup, path: Path) -> int:
+        catalogue.require_done(backup)
+        size = store_check.export_plain(backup, path)
+        audit.record("exported", actor_name=COMMAND_LINE, environment=backup.environment, subject=str(backup))
+        self._answer(
+            {"id": backup.pk, "file": str(path.resolve()), "bytes": size}, f"{backup}: {path}, {size:,} bytes."
+        )
+        self._explain("The file is not encrypted: delete it when you are done.")
+        return 0
 
     def _run_restore(self, request: Restore) -> int:
         restore = restores.restore(request.pk, self._notice)
