@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -35,7 +35,7 @@ RECURRING_JOBS = (
     RecurringJob("Start backups that are due", "backups.tasks.tick", 1),
     RecurringJob("Fail abandoned backups and restores", "backups.tasks.reap", 1),
     RecurringJob("Let backups expire and look after the store", "backups.tasks.tend", 24 * 60, "long"),
-    RecurringJob("Drop old probe runs", "readiness.tasks.prune", 24 * 60),
+    RecurringJob("Keep the partitions of probe runs", "readiness.tasks.keep_partitions", 60),
 )
 
 
@@ -114,9 +114,3 @@ def read_pulses(now: datetime, busy_until: datetime | None = None) -> dict[str, 
             alive = True
         pulses[cluster] = Pulse(alive, age)
     return pulses
-
-
-def lost_since(pulses: dict[str, Pulse], now: datetime) -> datetime | None:
-    """Since when a cluster has been silent, the longest one first; None while all are alive."""
-    silent = [pulse.last_seen_seconds or 0 for pulse in pulses.values() if not pulse.alive]
-    return now - timedelta(seconds=max(silent)) if silent else None

@@ -30,6 +30,8 @@ _OPERATE = [
     "readiness.change_environment",
     "readiness.view_database",
     "readiness.run_probe",
+    "readiness.mute_probe",
+    "readiness.view_maintenancewindow",
     "readiness.change_probeschedule",
     "backups.take_backup",
     "backups.download_backup",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import nh3
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from backups.models import Backup, Job, Verification
-from portal.charts import STEP, beat_paths
+from portal.charts import STEP, beat_paths, line_path
 from portal.reasons import GroupedReasons, group_reasons
 from portal.stages import Stage, describe_stages
 from portal.words import (
@@ -39,6 +40,8 @@ from readiness.probes.base import Finding
 from readiness.probes.transitions import BEATS_KEPT
 
 register = template.Library()
+
+CHART_SIZE = (600, 64)
 
 StoredFinding = Mapping[str, str]
 
@@ -174,6 +177,35 @@ def beat_bar(beats: str, label: str = "") -> SafeString:
         label or f"The last {min(len(beats), BEATS_KEPT)} runs",
         mark_safe(paths),  # noqa: S308  joined from format_html
     )
+
+
+@register.simple_tag
+def duration_chart(durations_ms: Sequence[int]) -> SafeString:
+    """How long runs took, oldest at the left."""
+    path = line_path(durations_ms, *CHART_SIZE)
+    if not path:
+        return SafeString("")
+    return format_html(
+        '<svg class="course" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<path d="{}"/></svg>',
+        *CHART_SIZE,
+        f"How long the last {len(durations_ms)} runs took, at most {word_duration_ms(max(durations_ms))}",
+        path,
+    )
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """A share as a percentage that never rounds up to a hundred."""
+    if share is None:
+        return "unknown"
+    return "100 %" if share >= 1 else f"{math.floor(share * 10_000) / 100:.2f} %"
+
+
+@register.filter
+def seconds_in_words(seconds: float) -> str:
+    """A span given in seconds."""
+    return word_span(timedelta(seconds=seconds))
 
 
 @register.simple_tag

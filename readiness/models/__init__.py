@@ -2,7 +2,14 @@
 
 from readiness.models.checklists import ItemEvent, ItemState
 from readiness.models.environments import Database, Endpoint, Environment
-from readiness.models.probes import ProbeRun, ProbeSchedule, ProbeState, StatusChange
+from readiness.models.probes import (
+    MaintenanceWindow,
+    ProbeRollup,
+    ProbeRun,
+    ProbeSchedule,
+    ProbeState,
+    StatusChange,
+)
 
 __all__ = [
     "Database",
@@ -10,6 +17,8 @@ __all__ = [
     "Environment",
     "ItemEvent",
     "ItemState",
+    "MaintenanceWindow",
+    "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
     "ProbeState",
