@@ -18,13 +18,12 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from backups import leftovers, storage
-from backups.errors import ErrorCode, JobError, RequestError
-from backups.models import ACTIVE_STATES, Backup, Job, Restore, State, Trigger, Verification
-from backups.names import check_restore_name
+from backups.errors import ErrorCode, JobError, RequestError, explain_store_error
+from backups.models import ACTIVE_STATES, Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
 from backups.pipeline import Written
 from backups.snapshot import SnapshotFacts
 from portal import audit
-from readiness.models import Database
+from readiness.models import Database, Environment
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -46,7 +45,12 @@ class Renewal:
 
 
 def request_backup(
-    database: Database, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
+    database: Database,
+    *,
+    actor: Actor = None,
+    actor_name: str = "",
+    trigger: str = Trigger.MANUAL,
+    schedule: BackupSchedule | None = None,
 ) -> Backup:
     """A queued backup of the database. Raises RequestError when one is queued or running already."""
     for running in Backup.objects.filter(database=database, state=State.RUNNING):
@@ -60,7 +64,8 @@ def request_backup(
                 environment_slug=database.environment.slug,
                 environment_name=database.environment.name,
                 trigger=trigger,
-                **_who(actor, actor_name),
+                schedule=schedule,
+                **describe_requester(actor, actor_name),
             )
             _audit("requested a backup of", backup, str(database), actor, actor_name)
     except IntegrityError:
@@ -76,11 +81,11 @@ def request_verification(
     backup: Backup, kind: str, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
 ) -> Verification:
     """A queued verify or prove. Raises RequestError when there is nothing to read or one is under way."""
-    _require_done(backup)
+    require_done(backup)
     try:
         with transaction.atomic():
             verification = Verification.objects.create(
-                backup=backup, kind=kind, trigger=trigger, **_who(actor, actor_name)
+                backup=backup, kind=kind, trigger=trigger, **describe_requester(actor, actor_name)
             )
             if actor is not None or actor_name:
                 verb = "verification" if kind == Verification.Kind.VERIFY else "proof"
@@ -90,35 +95,11 @@ def request_verification(
     return verification
 
 
-def request_restore(
-    backup: Backup, target: str, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
-) -> Restore:
-    """A queued restore into the new database ``target``. Raises RequestError."""
-    _require_done(backup)
-    check_restore_name(target)
-    if backup.damaged_at is not None:
-        raise RequestError(f"Backup {backup.pk} is damaged: {backup.damage}")
-    if backup.database is None:
-        raise RequestError(
-            f"The database of backup {backup.pk} was removed from the portal: add it again, "
-            "or recover by hand as the restore runbook says."
-        )
-    try:
-        with transaction.atomic():
-            restore = Restore.objects.create(
-                backup=backup, target_database=target, trigger=trigger, **_who(actor, actor_name)
-            )
-            _audit("requested a restore of", backup, f"{backup} into {target}", actor, actor_name)
-    except IntegrityError:
-        raise RequestError(f"Backup {backup.pk} is being restored into {target} already.") from None
-    return restore
-
-
 def request_cancel(job: Job, *, actor: Actor = None, actor_name: str = "") -> bool:
     """Ask a job to stop; one that nobody has claimed yet is cancelled at once. False when it has ended already."""
     now = timezone.now()
     rows = _rows(job)
-    changed = rows.filter(state=State.QUEUED).update(
+    changed = rows.filter(state__in=(State.WAITING, State.QUEUED)).update(
         state=State.CANCELLED, phase="", cancel_requested_at=now, finished_at=now
     ) or rows.filter(state=State.RUNNING, cancel_requested_at__isnull=True).update(cancel_requested_at=now)
     if changed:
@@ -168,9 +149,12 @@ def note_artifact(backup: Backup, name: str) -> None:
     backup.artifact = name
 
 
-def note_scratch(job: Verification | Restore, server: str, database: str) -> None:
-    """Remember a database before it is made: ``server`` is "proof" or "own". Raises JobError when not ours."""
-    scratch = {"server": server, "database": database}
+def note_scratch(job: Verification | Restore, server: str, database: str, role: str = "") -> None:
+    """Remember a database, and a role, before they are made: ``server`` is "proof" or "own".
+
+    Raises JobError when not ours.
+    """
+    scratch = {"server": server, "database": database, **({"role": role} if role else {})}
     if not _mine(job).update(scratch=scratch):
         raise lost_lease()
     job.scratch = scratch
@@ -236,19 +220,70 @@ def finish_verification(
 
 
 def finish_restore(restore: Restore, *, compared: Mapping[str, Any], duration_ms: int) -> bool:
-    """The database is there under its name. False when the job is not ours any more."""
-    if not _finish(restore, compared=dict(compared), duration_ms=duration_ms):
-        return False
-    detail = {"backup": restore.backup_id, "database": restore.target_database}
+    """The database is there under its name, what was there before is kept. False when the job is not ours any more."""
+    with transaction.atomic():
+        if not _finish(restore, compared=dict(compared), duration_ms=duration_ms, **_kept(restore)):
+            return False
+        _tell_restored(restore)
+    return True
+
+
+def settle_swap(restore: Restore) -> bool:
+    """A restore whose worker died right after the swap has replaced what it was to replace: the row must say so."""
+    dead = _rows(restore).filter(state=State.FAILED, application_name=restore.application_name)
+    done: dict[str, Any] = {"state": State.DONE, "error": "", "error_code": "", "phase": "", "percent": 100}
+    with transaction.atomic():
+        if not dead.update(**done, **_kept(restore)):
+            return False
+        _tell_restored(restore)
+    return True
+
+
+def note_swap(restore: Restore, swap: Mapping[str, Any]) -> None:
+    """Remember what is about to be closed and renamed. Raises JobError when not ours."""
+    if not _mine(restore).update(swap=dict(swap)):
+        raise lost_lease()
+    restore.swap = dict(swap)
+
+
+def note_safety_backup(restore: Restore, backup: Backup) -> None:
+    """Remember the backup that was taken before. Raises JobError when not ours."""
+    if not _mine(restore).update(safety_backup=backup):
+        raise lost_lease()
+
+
+def note_kept_gone(restore: Restore) -> None:
+    """The database before is not kept any more."""
+    _rows(restore).update(kept_database="", kept_until=None)
+
+
+def _kept(restore: Restore) -> dict[str, Any]:
+    if not restore.swap:
+        return {}
+    until = timezone.now() + timedelta(days=settings.RESTORE_KEEP_OLD_DAYS)
+    return {"kept_database": restore.swap["kept"], "kept_until": until}
+
+
+def _tell_restored(restore: Restore) -> None:
+    if restore.undoes is not None:
+        note_kept_gone(restore.undoes)
     audit.record(
-        "restored",
+        "undid" if restore.mode == Restore.Mode.UNDO else "restored",
         actor=restore.requested_by,
         actor_name=restore.requested_by_name,
-        environment=restore.backup.environment,
+        environment=_target_environment(restore),
         subject=str(restore),
-        detail=detail,
+        detail={
+            "backup": restore.backup_id,
+            "database": restore.target_database,
+            "kept": restore.swap.get("kept", ""),
+            "is_break_glass": restore.is_break_glass,
+        },
     )
-    return True
+
+
+def _target_environment(restore: Restore) -> Environment | None:
+    return restore.target.environment if restore.target else restore.backup.environment
 
 
 def fail(job: Job, code: ErrorCode, sentence: str) -> bool:
@@ -306,6 +341,48 @@ def delete_backup(backup: Backup) -> None:
     name = backup.artifact
     backup.delete()
     storage.delete_artifact(name)
+
+
+def expire(backup: Backup, because: str, now: datetime) -> bool:
+    """Decide that a backup goes. False when it was pinned, is in use, or went already: then it stays as it is."""
+    busy = {"state__in": ACTIVE_STATES}
+    with transaction.atomic():
+        row = Backup.objects.select_for_update().filter(pk=backup.pk, state=State.DONE, expired_at=None, pin_reason="")
+        if not row.exists() or any(
+            related.filter(**busy).exists() for related in (backup.verifications, backup.restores)
+        ):
+            return False
+        Backup.objects.filter(pk=backup.pk).update(expired_at=now, expired_because=because[:200])
+        audit.record(
+            "let expire",
+            environment=backup.environment,
+            subject=str(backup),
+            detail={"backup": backup.pk, "artifact": backup.artifact, "because": because[:200]},
+        )
+    return True
+
+
+def delete_expired(backup: Backup) -> bool:
+    """Delete the files and then the row of a backup that expired. False when they stay, which its row then says."""
+    rows = Backup.objects.filter(pk=backup.pk, expired_at__isnull=False)
+    try:
+        storage.delete_artifact(backup.artifact)
+    except OSError as error:
+        sentence = explain_store_error(error, str(storage.artifact_path(backup.artifact).parent)).sentence
+        rows.update(delete_error=sentence)
+        logger.warning("Backup %s expired and cannot be deleted yet: %s", backup, sentence)
+        return False
+    rows.delete()
+    return True
+
+
+def pin(backup: Backup, reason: str, *, actor: Actor = None, actor_name: str = "") -> None:
+    """Keep a backup from expiring while there is a reason; an empty one takes the pin away. Raises RequestError."""
+    who = describe_requester(actor, actor_name)["requested_by_name"] if reason else ""
+    open_rows = _rows(backup).filter(state=State.DONE, expired_at__isnull=True)
+    if not open_rows.update(pin_reason=reason.strip()[:200], pinned_by_name=who):
+        raise RequestError(f"Backup {backup.pk} cannot be pinned: it is {backup.state} or has expired.")
+    _audit("pinned" if reason else "unpinned", backup, str(backup), actor, actor_name)
 
 
 def lost_lease() -> JobError:
@@ -380,9 +457,12 @@ def _lease() -> timedelta:
     return timedelta(seconds=settings.BACKUP_LEASE_SECONDS)
 
 
-def _require_done(backup: Backup) -> None:
+def require_done(backup: Backup) -> None:
+    """Raises RequestError for a backup that there is nothing to read of."""
     if backup.state != State.DONE:
         raise RequestError(f"Backup {backup.pk} is {backup.state}: there is nothing to read.")
+    if backup.expired_at is not None:
+        raise RequestError(f"Backup {backup.pk} has expired ({backup.expired_because}) and is being deleted.")
 
 
 def _backup_of(job: Job) -> Backup:
@@ -392,7 +472,8 @@ def _backup_of(job: Job) -> Backup:
     return job.backup
 
 
-def _who(actor: Actor, actor_name: str) -> dict[str, Any]:
+def describe_requester(actor: Actor, actor_name: str) -> dict[str, Any]:
+    """The columns that say who asked."""
     is_person = actor is not None and actor.is_authenticated
     return {
         "requested_by_id": actor.pk if is_person and actor is not None else None,

@@ -23,12 +23,14 @@ LOCK_ATTEMPTS = 3
 MANIFEST_FORMAT = 1
 
 
-def take(backup_id: int, notice: job_runner.Notice | None = None) -> Backup | None:
+def take(
+    backup_id: int, notice: job_runner.Notice | None = None, within: job_runner.JobRun | None = None
+) -> Backup | None:
     """Take the queued backup and return it as it ended; None when it was not queued any more."""
     backup = catalogue.claim(Backup, backup_id)
     if backup is None:
         return None
-    with job_runner.running(backup, notice) as run:
+    with job_runner.running(backup, notice, within) as run:
         server = servers.own_server(backup.database)
         for attempt in range(1, LOCK_ATTEMPTS + 1):
             try:

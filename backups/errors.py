@@ -46,6 +46,7 @@ COULD_NOT_TELL = frozenset(
         ErrorCode.DATABASE_MISSING,
         ErrorCode.BAD_CONNECTION,
         ErrorCode.NOT_PROVABLE,
+        ErrorCode.WRONG_KEY,
     }
 )
 
@@ -53,10 +54,12 @@ COULD_NOT_TELL = frozenset(
 class JobError(Exception):
     """A job cannot go on; the text is one sentence for people, without a secret."""
 
-    def __init__(self, code: ErrorCode, sentence: str) -> None:
+    def __init__(self, code: ErrorCode, sentence: str, said: str = "") -> None:
         super().__init__(sentence)
         self.code = code
         self.sentence = sentence[:500]
+        # The first complaint of a server or a program in its own words, without a secret; may be empty.
+        self.said = said
 
 
 class RequestError(Exception):
@@ -144,7 +147,7 @@ _RULES = (
         "{user} may not create databases on {server}: run ALTER ROLE {user} CREATEDB there, or use another role.",
     ),
     _rule(
-        r"permission denied to create (extension|event trigger|publication)|must be superuser|must be owner of",
+        r"permission denied to |must be superuser|must be owner of|must be able to SET ROLE|only superuser",
         ErrorCode.NOT_PROVABLE,
         "{user} may not make on {server} everything that this backup holds: use a role with more rights there.",
     ),
@@ -197,10 +200,11 @@ def explain(text: str, place: Place, program: str = "") -> JobError:
                     user=place.user or "the role",
                     database=place.database,
                 ),
+                _first_complaint(text),
             )
     said = _first_complaint(text)
     who = program or f"The server {place.server}"
-    return JobError(ErrorCode.TOOL_FAILED, f"{who} failed on {place.database}: {said or 'it gave no reason'}.")
+    return JobError(ErrorCode.TOOL_FAILED, f"{who} failed on {place.database}: {said or 'it gave no reason'}.", said)
 
 
 def explain_database_error(error: psycopg.Error, place: Place) -> JobError:

@@ -39,6 +39,59 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["time_zone"].widget = forms.Select(choices=[(name, name) for name in sorted(available_timezones())])
 
 
+class RetentionForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a schedule keeps; every field may stay empty, and all empty keeps everything."""
+
+    class Meta:
+        model = BackupSchedule
+        fields = [
+            "keep_last",
+            "keep_days",
+            "keep_hourly",
+            "keep_daily",
+            "keep_weekly",
+            "keep_monthly",
+            "keep_yearly",
+            "max_megabytes",
+        ]
+
+
+class ReplaceForm(forms.Form):
+    """In the place of which database in use, masked how, alone or not; confirmed by typing the environment's name."""
+
+    into = forms.ModelChoiceField(Database.objects.none(), label="Database to replace", empty_label=None)
+    masking_sql = forms.CharField(
+        label="Masking script",
+        required=False,
+        help_text="SQL that runs in the restored database, in one transaction, before anybody can connect.",
+        widget=forms.Textarea(attrs={"class": "mono", "rows": 3, "spellcheck": "false"}),
+    )
+    skips_safety_backup = forms.BooleanField(
+        label="Without a safety backup", required=False, help_text="Only where the database in use cannot be read."
+    )
+    break_glass_reason = forms.CharField(
+        label="Break the glass, because",
+        required=False,
+        max_length=300,
+        help_text="Leave it empty to wait for a second operator. A reason starts at once and tells all administrators.",
+    )
+    confirmation = forms.CharField(
+        label="Type the name of the environment that is changed", widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        databases = Database.objects.filter(environment__retired_at__isnull=True).select_related("environment")
+        self.fields["into"].queryset = databases.defer("dsn")  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        into, typed = cleaned.get("into"), str(cleaned.get("confirmation", "")).strip()
+        if into is not None and typed and typed != into.environment.name:
+            self.add_error("confirmation", f"This is not “{into.environment.name}”; nothing was changed.")
+        return cleaned
+
+
 class RestoreForm(forms.Form):
     """Into which new database, confirmed by typing the environment's name."""
 

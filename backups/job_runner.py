@@ -36,8 +36,9 @@ class CancelledError(Exception):
 class JobRun:
     """One attempt at one job by this thread, which starts all children and does all writing to the catalogue."""
 
-    def __init__(self, job: Job, notice: Notice | None) -> None:
+    def __init__(self, job: Job, notice: Notice | None, within: JobRun | None) -> None:
         self.job = job
+        self._within = within
         self.phase = job.phase
         self.percent: int | None = None
         self.is_clean = True
@@ -159,6 +160,8 @@ class JobRun:
         if now < self._next_beat:
             return
         self._next_beat = now + BEAT_SECONDS
+        if self._within is not None:
+            self._within.beat()
         if self._notice is not None and self._noticed != (self.phase, self.percent):
             self._noticed = (self.phase, self.percent)
             self._notice(self.phase, self.percent)
@@ -211,12 +214,14 @@ def _first_error(threads: list[_Work]) -> BaseException | None:
 
 
 @contextmanager
-def running(job: Job, notice: Notice | None = None) -> Iterator[JobRun]:
+def running(job: Job, notice: Notice | None = None, within: JobRun | None = None) -> Iterator[JobRun]:
     """Run the block as the holder of ``job``; however the block ends, the row says how, and nothing else is raised.
+
+    A job ``within`` another one keeps that one's lease too, and stops when that one is to stop.
 
     KeyboardInterrupt and SystemExit (a worker's time-out is one) are recorded and raised again.
     """
-    run = JobRun(job, notice)
+    run = JobRun(job, notice, within)
     try:
         yield run
     except CancelledError:

@@ -61,10 +61,13 @@ def describe_restore(restore: Restore) -> dict[str, Any]:
     return {
         "id": restore.pk,
         "backup": restore.backup_id,
+        "mode": restore.mode,
         "into": restore.target_database,
         "status": restore.state,
         "equal": not compared["different"] if compared else None,
         "compared": compared,
+        "kept": restore.kept_database or None,
+        "kept_until": _iso(restore.kept_until),
         "duration_ms": restore.duration_ms,
         "error": restore.error,
     }

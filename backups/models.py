@@ -15,6 +15,7 @@ from django.utils import timezone
 class State(models.TextChoices):
     """How far a job is. Only the last three are final."""
 
+    WAITING = "waiting", "Waiting for approval"
     QUEUED = "queued", "Queued"
     RUNNING = "running", "Running"
     DONE = "done", "Done"
@@ -31,6 +32,7 @@ class Trigger(models.TextChoices):
     MANUAL = "manual", "By hand"
     SCHEDULE = "schedule", "Schedule"
     COMMAND = "command", "Command line"
+    RESTORE = "restore", "Before a restore"
 
 
 class Job(models.Model):
@@ -108,6 +110,16 @@ class Backup(Job):
     damage = models.CharField(max_length=500, blank=True)
     damage_found_by = models.CharField(max_length=6, blank=True)
 
+    schedule = models.ForeignKey(
+        "backups.BackupSchedule", on_delete=models.SET_NULL, null=True, blank=True, related_name="backups"
+    )
+    pin_reason = models.CharField(max_length=200, blank=True, help_text="While there is one, retention keeps it.")
+    pinned_by_name = models.CharField(max_length=150, blank=True)
+    # Set before the files go, so that a deletion that breaks off is gone on with and shown.
+    expired_at = models.DateTimeField(null=True, blank=True)
+    expired_because = models.CharField(max_length=200, blank=True)
+    delete_error = models.CharField(max_length=500, blank=True)
+
     class Meta:
         ordering = ["-requested_at", "-id"]
         indexes = [
@@ -161,7 +173,7 @@ class Verification(Job):
     detail = models.CharField(max_length=500, blank=True)
     # Of verify: sha256, bytes, plain_bytes. Of prove: server, tables, rows, different (a list), notes (a list).
     compared = models.JSONField(default=dict, blank=True)
-    # Where the scratch database was made: {"server": "proof" or "own", "database": name}.
+    # Where the scratch database was made: {"server": "proof" or "own", "database", "role": may be missing}.
     scratch = models.JSONField(default=dict, blank=True)
 
     class Meta:
@@ -179,10 +191,39 @@ class Verification(Job):
 
 
 class Restore(Job):
-    """One restore of a backup into a new database beside the old one."""
+    """One restore of a backup: into a new database, or in the place of one that is kept for a while; or its undoing."""
+
+    class Mode(models.TextChoices):
+        NEW = "new", "Into a new database"
+        REPLACE = "replace", "In the place of the database in use"
+        UNDO = "undo", "Back to the database before"
 
     backup = models.ForeignKey(Backup, on_delete=models.CASCADE, related_name="restores")
+    mode = models.CharField(max_length=7, choices=Mode.choices, default=Mode.NEW)
+    # Whose server it goes to; None is the backup's own.
+    target = models.ForeignKey(
+        "readiness.Database", on_delete=models.SET_NULL, null=True, blank=True, related_name="incoming_restores"
+    )
     target_database = models.CharField(max_length=63)
+    masking_sql = models.TextField(blank=True, help_text="Runs in one transaction before anybody can connect.")
+    safety_backup = models.ForeignKey(Backup, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    skips_safety_backup = models.BooleanField(default=False)
+
+    reason = models.CharField(max_length=300, blank=True)
+    is_break_glass = models.BooleanField(default=False)
+    approval_expires_at = models.DateTimeField(null=True, blank=True)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    approved_by_name = models.CharField(max_length=150, blank=True)
+    approved_at = models.DateTimeField(null=True, blank=True)
+
+    # Known before anything is closed or renamed: {"live", "incoming", "kept", "live_oid", "incoming_oid"}.
+    swap = models.JSONField(default=dict, blank=True)
+    kept_database = models.CharField(max_length=63, blank=True, help_text="The database before, closed.")
+    kept_until = models.DateTimeField(null=True, blank=True)
+    undoes = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="undoings")
+
     duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
     # Tables, rows, different (a list), notes (a list).
     compared = models.JSONField(default=dict, blank=True)
@@ -199,7 +240,18 @@ class Restore(Job):
         ]
 
     def __str__(self) -> str:
-        return f"{self.backup} into {self.target_database}"
+        verb = {self.Mode.REPLACE: "in the place of", self.Mode.UNDO: "undone in"}.get(self.Mode(self.mode), "into")
+        return f"{self.backup} {verb} {self.target_database}"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a second operator has to approve it first."""
+        return self.state == State.WAITING
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether the database before is still there, as far as the portal knows."""
+        return self.state == State.DONE and bool(self.kept_database)
 
 
 def validate_cron(text: str) -> None:
@@ -223,6 +275,16 @@ class BackupSchedule(models.Model):
     cron = models.CharField(max_length=100, default="30 2 * * *", validators=[validate_cron])
     time_zone = models.CharField(max_length=60, default="UTC", validators=[validate_time_zone])
     is_enabled = models.BooleanField("enabled", default=True)
+    keep_last = models.PositiveIntegerField("keep the last", null=True, blank=True, help_text="Backups, by number.")
+    keep_days = models.PositiveIntegerField("keep for days", null=True, blank=True)
+    keep_hourly = models.PositiveIntegerField("hourly", null=True, blank=True)
+    keep_daily = models.PositiveIntegerField("daily", null=True, blank=True)
+    keep_weekly = models.PositiveIntegerField("weekly", null=True, blank=True)
+    keep_monthly = models.PositiveIntegerField("monthly", null=True, blank=True)
+    keep_yearly = models.PositiveIntegerField("yearly", null=True, blank=True)
+    max_megabytes = models.PositiveBigIntegerField(
+        "at most, in MB", null=True, blank=True, help_text="All of its backups together; the oldest go first."
+    )
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
 

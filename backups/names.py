@@ -32,6 +32,16 @@ def name_restoring_database(restore_id: int) -> str:
     return f"{SCRATCH_PREFIX}restoring_{restore_id}_{secrets.token_hex(4)}"
 
 
+def name_kept_database(restore_id: int) -> str:
+    """What the database before is called after a restore took its name."""
+    return f"{SCRATCH_PREFIX}kept_{restore_id}_{secrets.token_hex(4)}"
+
+
+def is_kept(name: str) -> bool:
+    """Whether the portal keeps the database only for a while and may drop it then."""
+    return bool(re.fullmatch(rf"{SCRATCH_PREFIX}kept_\d+_[0-9a-f]{{8}}", name))
+
+
 def is_scratch(name: str) -> bool:
     """Whether the portal made the database for itself and may drop it."""
     return bool(re.fullmatch(rf"{SCRATCH_PREFIX}(proof|restoring)_\d+_[0-9a-f]{{8}}", name))

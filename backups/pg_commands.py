@@ -64,11 +64,14 @@ def dump_database(pg_dump: Path, service_file: Path, snapshot_id: str) -> Comman
     )
 
 
-def restore_database(pg_restore: Path, service_file: Path, *, keep_owners: bool, for_proof: bool) -> Command:
+def restore_database(
+    pg_restore: Path, service_file: Path, *, keep_owners: bool, for_proof: bool, list_file: Path | None = None
+) -> Command:
     """Restore the archive on stdin into the service's database, stopping at the first error.
 
-    A copy must never subscribe to what the original subscribes to. A proof leaves tablespaces and publications out
-    as well, because its server need not have them.
+    A copy must never subscribe to what the original subscribes to. A proof leaves out as well what its server need
+    not have (tablespaces, publications) and what only a superuser may say (comments on extensions, labels).
+    ``list_file`` names the entries to restore, in the archive's order, as `list_archive` prints them.
     """
     argv = [
         str(pg_restore),
@@ -81,8 +84,15 @@ def restore_database(pg_restore: Path, service_file: Path, *, keep_owners: bool,
     if not keep_owners:
         argv += ["--no-owner", "--no-acl"]
     if for_proof:
-        argv += ["--no-tablespaces", "--no-publications"]
+        argv += ["--no-tablespaces", "--no-publications", "--no-comments", "--no-security-labels"]
+    if list_file is not None:
+        argv.append(f"--use-list={list_file}")
     return Command(tuple(argv), _environment(service_file))
+
+
+def list_archive(pg_restore: Path) -> Command:
+    """Print the table of contents of the archive on stdin, one entry a line; reads no more than its beginning."""
+    return Command((str(pg_restore), "--list"), _environment(None))
 
 
 def read_archive(pg_restore: Path) -> Command:

@@ -61,6 +61,11 @@ class Child:
         return self._process.stdin
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the program is over."""
+        return self._process.poll() is not None
+
+    @property
     def complaint(self) -> str:
         """What it wrote to stderr lately, redacted."""
         return "\n".join(self.lines)

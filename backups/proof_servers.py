@@ -26,6 +26,7 @@ class ServerFacts:
     system_identifier: str | None
     may_create_databases: bool
     is_superuser: bool
+    may_create_roles: bool
     extensions: frozenset[str]
     roles: frozenset[str]
     databases: frozenset[str]
@@ -107,6 +108,7 @@ def read_server_facts(server: Server, application_name: str) -> ServerFacts:
         system_identifier=identifier,
         may_create_databases=row["may_create_databases"],
         is_superuser=row["is_superuser"],
+        may_create_roles=row["may_create_roles"],
         extensions=frozenset(row["extensions"]),
         roles=frozenset(row["roles"]),
         databases=frozenset(row["databases"]),

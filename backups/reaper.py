@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 from django.utils import timezone
 
-from backups import catalogue, leftovers, servers, storage
+from backups import catalogue, leftovers, restore_requests, servers, storage, swapping
 from backups.errors import JobError
 from backups.models import ACTIVE_STATES, Backup, Job, Restore, State, Verification
-from backups.proof_servers import OWN, find_server
+from backups.proof_roles import drop_role
+from backups.proof_servers import find_server
 from backups.restoring import drop_scratch
 from backups.servers import Server
 
@@ -35,6 +36,8 @@ def reap() -> int:
         )
         for job in unswept.order_by("?")[:SWEEPS_PER_RUN]:
             sweep(job)
+    restore_requests.expire_waiting(timezone.now())
+    drop_kept_databases(timezone.now())
     leftovers.sweep_files(servers.temporary_directory())
     return failed
 
@@ -53,6 +56,32 @@ def sweep(job: Job) -> None:
     catalogue.mark_swept(job)
 
 
+def drop_kept_databases(now: datetime) -> int:
+    """Drop the databases that were kept after a restore and whose time is over; how many."""
+    dropped = 0
+    for restore in Restore.objects.filter(kept_database__gt="", kept_until__lte=now)[:SWEEPS_PER_RUN]:
+        try:
+            admin = servers.find_maintenance(servers.server_of_restore(restore), _reaper_name())
+            swapping.drop_kept(admin, restore.kept_database, _reaper_name())
+        except JobError as error:
+            logger.warning("The database %s is kept on: %s", restore.kept_database, error.sentence)
+            continue
+        catalogue.note_kept_gone(restore)
+        dropped += 1
+    return dropped
+
+
+def _settle_swap(restore: Restore) -> None:
+    """Ask the server whether a swap took place: then the row says so, otherwise what was closed is reopened."""
+    swap = swapping.Swap(**restore.swap)
+    admin = servers.find_maintenance(servers.server_of_restore(restore), _reaper_name())
+    _end_sessions(admin, restore.application_name)
+    if swapping.is_swapped(admin, swap, _reaper_name()):
+        catalogue.settle_swap(restore)
+    elif swapping.reopen(admin, swap.live, swap.live_oid, _reaper_name()):
+        logger.warning("%s was closed when its restore died, and is open again.", swap.live)
+
+
 def _sweep_backup(backup: Backup) -> None:
     if backup.state != State.DONE:
         storage.delete_artifact(backup.artifact)
@@ -64,11 +93,18 @@ def _sweep_backup(backup: Backup) -> None:
 
 
 def _sweep_scratch(job: Verification | Restore) -> None:
+    if isinstance(job, Restore) and job.swap and job.state != State.DONE:
+        _settle_swap(job)
     if not job.scratch:
         return
-    server = find_server(OWN if isinstance(job, Restore) else job.scratch["server"], job.backup)
+    if isinstance(job, Restore):
+        server = servers.find_maintenance(servers.server_of_restore(job), _reaper_name())
+    else:
+        server = find_server(job.scratch["server"], job.backup)
     _end_sessions(server, job.application_name)
     drop_scratch(server, job.scratch["database"], _reaper_name())
+    if role := job.scratch.get("role"):
+        drop_role(server, role, _reaper_name())
 
 
 def _end_sessions(server: Server, application_name: str) -> None:

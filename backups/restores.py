@@ -1,4 +1,4 @@
-"""Restores a backup into a new database on the database's own server; the wanted name only ever holds a whole one."""
+"""Restores a backup into a new database, and swaps that in where asked; a name only ever holds a whole database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from backups import catalogue, job_runner, names, pg_binaries, restoring, servers, storage
+from backups import catalogue, job_runner, names, pg_binaries, replacing, restoring, servers, storage, swapping
 from backups.errors import ErrorCode, JobError, explain_database_error
 from backups.models import Backup, Restore
 from backups.proof_servers import OWN, ServerFacts, read_server_facts
@@ -30,13 +30,23 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     backup = job.backup
     began = time.monotonic()
     run.enter("looking before leaping")
+    if job.mode == Restore.Mode.UNDO:
+        replacing.undo(run, job)
+        return
     storage.check_manifest(backup.artifact, backup.manifest_sha256)
     storage.open_artifact(backup.artifact).close()
-    server = servers.own_server(backup.database)
+    own = servers.server_of_restore(job)
+    (server,) = run.wait_for(lambda: servers.find_maintenance(own, run.application_name))
     (facts,) = run.wait_for(lambda: read_server_facts(server, run.application_name))
-    require_possible(backup, facts, server, job.target_database)
+    is_replaced = job.mode == Restore.Mode.REPLACE and job.target_database in facts.databases
+    require_possible(backup, facts, server, None if is_replaced else job.target_database)
     client = pg_binaries.find_client(facts.major)
     keep_owners, notes = decide_owners(facts, backup.metadata)
+    if is_replaced:
+        in_use = own.with_database(job.target_database)
+        run.wait_for(lambda: replacing.require_swappable(server, in_use, run.application_name))
+        if not job.skips_safety_backup:
+            replacing.take_safety_backup(run, job)
 
     database = names.name_restoring_database(job.pk)
     scratch = server.with_database(database)
@@ -44,6 +54,7 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     catalogue.note_scratch(job, OWN, database)
     with restoring.dropped_afterwards(run, server, database):
         notes += restoring.create_scratch(run, server, database, backup.metadata)
+        run.wait_for(lambda: swapping.shut_to_others(server, database, run.application_name))
         run.enter("restoring", 0)
         restoring.restore_artifact(run, backup, scratch, client.pg_restore, keep_owners=keep_owners, for_proof=False)
         run.enter("comparing", 97)
@@ -51,17 +62,21 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
         comparison = restoring.compare_counts(backup.tables, found, notes)
         if not comparison.is_equal:
             raise JobError(ErrorCode.NOT_EQUAL, f"{comparison.sentence} Nothing was kept.")
-        run.enter("renaming", 99)
-        _rename(server, database, job.target_database, run.application_name)
-    duration_ms = round((time.monotonic() - began) * 1000)
-    run.persist(lambda: catalogue.finish_restore(job, compared=comparison.as_json_object(), duration_ms=duration_ms))
+        if job.masking_sql:
+            replacing.mask(run, scratch, job.masking_sql)
+        if is_replaced:
+            replacing.swap_in(run, job, server, database, job.target_database, copies=True)
+        else:
+            run.enter("renaming", 99)
+            _rename(server, database, job.target_database, run.application_name)
+        replacing.finish(run, job, comparison, began)
 
 
-def require_possible(backup: Backup, facts: ServerFacts, server: Server, target: str) -> None:
-    """Raises JobError with what stands in the way, before anything is made."""
+def require_possible(backup: Backup, facts: ServerFacts, server: Server, target: str | None) -> None:
+    """Raises JobError with what stands in the way, before anything is made; ``target`` is a name that must be free."""
     where = server.place.server
     if target in facts.databases:
-        raise name_taken(where, target)
+        raise name_taken(where, str(target))
     if not facts.may_create_databases:
         raise JobError(
             ErrorCode.NO_CREATEDB,
@@ -100,9 +115,12 @@ def name_taken(where: str, name: str) -> JobError:
 
 def _rename(server: Server, database: str, target: str, application_name: str) -> None:
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(database), sql.Identifier(target))
+    admit = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC").format(sql.Identifier(target))
     with server.connect(application_name) as connection:
         try:
-            connection.execute(rename)
+            with connection.transaction():
+                connection.execute(rename)
+                connection.execute(admit)
         except psycopg.errors.DuplicateDatabase:
             raise name_taken(server.place.server, target) from None
         except psycopg.Error as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,13 @@ from psycopg import sql
 
 from backups import age_keys, job_runner, pg_commands, pipeline, storage
 from backups.dumps import require_success
-from backups.errors import ErrorCode, JobError, explain_database_error, explain_store_error
+from backups.errors import ErrorCode, JobError, Place, explain_database_error, explain_store_error
 from backups.models import Backup
 from backups.names import is_scratch
 from backups.process import Child
 from backups.progress import RestoreProgress
-from backups.servers import Server
+from backups.proof_roles import drop_role
+from backups.servers import Server, temporary_file
 from backups.snapshot import count_rows
 
 logger = logging.getLogger(__name__)
@@ -75,22 +76,26 @@ def compare_counts(expected: Mapping[str, int], found: Mapping[str, int], notes:
     return Comparison(len(expected), sum(expected.values()), different, notes)
 
 
-def create_scratch(run: job_runner.JobRun, server: Server, name: str, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+def create_scratch(
+    run: job_runner.JobRun, server: Server, name: str, metadata: Mapping[str, Any], owner: str = ""
+) -> tuple[str, ...]:
     """The same as `create_like_original`, as a step of a job."""
-    (notes,) = run.wait_for(lambda: create_like_original(server, name, metadata, run.application_name))
+    (notes,) = run.wait_for(lambda: create_like_original(server, name, metadata, run.application_name, owner))
     return tuple(notes)
 
 
 def create_like_original(
-    server: Server, name: str, metadata: Mapping[str, Any], application_name: str
+    server: Server, name: str, metadata: Mapping[str, Any], application_name: str, owner: str = ""
 ) -> tuple[str, ...]:
     """Make an empty database with the original's encoding and locale; what had to differ, as sentences.
+
+    It belongs to ``owner``, else to the role that makes it.
 
     Raises JobError: NAME_TAKEN, NO_CREATEDB and what a connection may raise.
     """
     with server.connect(application_name) as connection:
         try:
-            connection.execute(_build_create(name, metadata))
+            connection.execute(_build_create(name, metadata, owner))
             return ()
         except psycopg.errors.DuplicateDatabase:
             raise JobError(
@@ -111,7 +116,7 @@ def create_like_original(
             # The locale is the machine's, not PostgreSQL's: another machine may not have it.
             fallback = {"encoding": metadata.get("encoding", "UTF8"), "collate": "C", "ctype": "C"}
             try:
-                connection.execute(_build_create(name, fallback))
+                connection.execute(_build_create(name, fallback, owner))
             except psycopg.Error as error:
                 raise explain_database_error(error, server.place) from None
             return (f"The server lacks the locale {metadata.get('collate')}, so text was sorted as under C.",)
@@ -130,27 +135,53 @@ def drop_scratch(server: Server, name: str, application_name: str) -> None:
 
 
 @contextmanager
-def dropped_afterwards(run: job_runner.JobRun, server: Server, name: str) -> Iterator[None]:
-    """Drop the scratch database after the block, however that ends; what cannot be dropped is left to the reaper."""
+def dropped_afterwards(run: job_runner.JobRun, server: Server, name: str, role: str = "") -> Iterator[None]:
+    """Drop the scratch database, and the role made for it, after the block, however that ends.
+
+    What cannot be dropped is left to the reaper.
+    """
     try:
         yield
     finally:
         try:
-            run.finish(lambda: drop_scratch(server, name, run.application_name))
+            run.finish(lambda: _drop(server, name, role, run.application_name))
         except JobError as error:
             run.is_clean = False
             logger.warning("The scratch database %s stays for the reaper: %s", name, error.sentence)
 
 
+def _drop(server: Server, name: str, role: str, application_name: str) -> None:
+    drop_scratch(server, name, application_name)
+    if role:
+        drop_role(server, role, application_name)
+
+
 def restore_artifact(
-    run: job_runner.JobRun, backup: Backup, server: Server, pg_restore: Path, *, keep_owners: bool, for_proof: bool
+    run: job_runner.JobRun,
+    backup: Backup,
+    server: Server,
+    pg_restore: Path,
+    *,
+    keep_owners: bool,
+    for_proof: bool,
+    entries: Sequence[str] | None = None,
 ) -> None:
-    """Stream the artifact into the server's database, all of it or an error. Raises JobError."""
+    """Stream the artifact into the server's database, all of it or an error. Raises JobError.
+
+    ``entries`` are the lines of `read_contents` to restore, in their order; None restores all.
+    """
     progress = RestoreProgress(run.show, backup.bytes or 0)
     with (
         server.service_file(run.application_name) as service,
+        temporary_file("".join(f"{line}\n" for line in entries or ()), "list") as list_file,
         run.child(
-            pg_commands.restore_database(pg_restore, service, keep_owners=keep_owners, for_proof=for_proof),
+            pg_commands.restore_database(
+                pg_restore,
+                service,
+                keep_owners=keep_owners,
+                for_proof=for_proof,
+                list_file=None if entries is None else list_file,
+            ),
             secrets=server.secrets,
             reads_stdin=True,
             on_line=progress.hear,
@@ -158,6 +189,30 @@ def restore_artifact(
     ):
         run.wait_for(lambda: feed_artifact(run, backup, child, progress))
         run.wait_for(lambda: require_success(child, server.place))
+
+
+def read_contents(run: job_runner.JobRun, backup: Backup, pg_restore: Path) -> list[str]:
+    """The archive's table of contents as pg_restore lists it, an entry a line. Raises JobError.
+
+    Only the artifact's beginning is read, so this says nothing about its end.
+    """
+    identities = age_keys.load_identities()
+    with run.child(pg_commands.list_archive(pg_restore), reads_stdin=True, gives_stdout=True) as child:
+
+        def stop_when_told(_count: int) -> None:
+            run.require_going_on()
+            if child.has_ended:
+                raise BrokenPipeError
+
+        def feed() -> None:
+            with storage.open_artifact(backup.artifact) as source, suppress(BrokenPipeError):
+                pipeline.read_stream(source, child.stdin, identities, stop_when_told)
+            with suppress(OSError, ValueError):
+                child.stdin.close()
+
+        _, listed = run.wait_for(feed, child.stdout.read)
+        run.wait_for(lambda: require_success(child, Place("on this machine", "", backup.artifact)))
+    return [line for line in bytes(listed).decode("utf-8", "replace").splitlines() if line and line[0].isdigit()]
 
 
 def feed_artifact(run: job_runner.JobRun, backup: Backup, child: Child, progress: RestoreProgress) -> pipeline.ReadBack:
@@ -208,13 +263,15 @@ def count_restored(server: Server, application_name: str) -> dict[str, int]:
     """{"schema.table": rows} of a restored database. Raises JobError."""
     with server.connect(application_name) as connection:
         try:
+            # What was restored may have set a search path for its database, with operators of its own in it.
+            connection.execute("SET search_path = ''")
             connection.execute("SET row_security = off")
         except psycopg.Error as error:
             raise explain_database_error(error, server.place) from None
         return count_rows(connection, server.place)
 
 
-def _build_create(name: str, metadata: Mapping[str, Any]) -> sql.Composed:
+def _build_create(name: str, metadata: Mapping[str, Any], owner: str) -> sql.Composed:
     clauses: list[tuple[str, Any]] = [
         ("ENCODING", metadata.get("encoding")),
         ("LC_COLLATE", metadata.get("collate")),
@@ -225,6 +282,8 @@ def _build_create(name: str, metadata: Mapping[str, Any]) -> sql.Composed:
         clauses += [("LOCALE_PROVIDER", provider), ("ICU_LOCALE" if provider == "icu" else "BUILTIN_LOCALE", locale)]
         clauses += [("ICU_RULES", metadata.get("icu_rules"))]
     options = [sql.SQL(f" {key} {{}}").format(sql.Literal(value)) for key, value in clauses if value]
+    if owner:
+        options.append(sql.SQL(" OWNER {}").format(sql.Identifier(owner)))
     return sql.SQL("CREATE DATABASE {} TEMPLATE template0{}").format(sql.Identifier(name), sql.Composed(options))
 
 

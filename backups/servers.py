@@ -17,10 +17,12 @@ from psycopg.rows import TupleRow, tuple_row
 
 from backups import leftovers, pg_commands
 from backups.errors import ErrorCode, JobError, Place, explain_database_error
+from backups.models import Restore
 from portal.secrets import SecretError
 from readiness.models import Database
 
 CONNECT_TIMEOUT_SECONDS = 10
+_MAINTENANCE_DATABASES = ("postgres", "template1")
 # A peer that vanished (a cut cable, a dropped firewall state) is noticed within a minute.
 _KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 
@@ -66,15 +68,21 @@ class Server:
             text = pg_commands.render_service(self.parameters, application_name)
         except pg_commands.ServiceError as error:
             raise JobError(ErrorCode.BAD_CONNECTION, str(error)) from None
-        directory = temporary_directory()
-        path = directory / f"{leftovers.owner_mark()}-{secrets.token_hex(8)}.service"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+        with temporary_file(text, "service") as path:
             yield path
-        finally:
-            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_file(text: str, kind: str) -> Iterator[Path]:
+    """A 0600 file under var/tmp that ends in ``kind``, gone afterwards; the reaper sweeps it after a kill."""
+    path = temporary_directory() / f"{leftovers.owner_mark()}-{secrets.token_hex(8)}.{kind}"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def temporary_directory() -> Path:
@@ -110,6 +118,28 @@ def own_server(database: Database | None) -> Server:
         return parse_server(database.read_dsn())
     except SecretError as error:
         raise JobError(ErrorCode.BAD_CONNECTION, str(error)) from None
+
+
+def server_of_restore(job: Restore) -> Server:
+    """The server that a restore goes to. Raises JobError."""
+    return own_server(job.target or job.backup.database)
+
+
+def find_maintenance(server: Server, application_name: str) -> Server:
+    """The same server by a database that is never renamed, and is there when the wanted one is not. Raises JobError."""
+    first: JobError | None = None
+    for name in _MAINTENANCE_DATABASES:
+        candidate = server.with_database(name)
+        try:
+            candidate.connect(application_name).close()
+        except JobError as error:
+            if error.code == ErrorCode.UNREACHABLE:
+                raise
+            first = first or error
+            continue
+        return candidate
+    assert first is not None  # noqa: S101  one of them failed
+    raise first
 
 
 def proof_server() -> Server:

@@ -11,9 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from backups import catalogue, dumps, reaper, restores, schedules, verify
-from backups.errors import RequestError
-from backups.models import Backup, Job, Restore, State, Trigger, Verification
+from backups import catalogue, dumps, pruning, reaper, restores, schedules, store_check, verify
+from backups.errors import JobError, RequestError
+from backups.models import Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,10 @@ def tick() -> int:
     requested = 0
     for schedule in schedules.claim_due(now):
         try:
-            enqueue(catalogue.request_backup(schedule.database, actor_name="schedule", trigger=Trigger.SCHEDULE))
+            request = catalogue.request_backup(
+                schedule.database, actor_name="schedule", trigger=Trigger.SCHEDULE, schedule=schedule
+            )
+            enqueue(request)
             requested += 1
         except RequestError as error:
             logger.warning("Schedule %s was skipped: %s", schedule, error)
@@ -89,6 +92,23 @@ def tick() -> int:
         for job in catalogue.find_queued_without_task(model, now, TASK_PATIENCE):
             enqueue(job)
     return requested
+
+
+def tend() -> int:
+    """Every night: let expire what no rule keeps, try deletions again, say what store and catalogue differ in."""
+    now = timezone.now()
+    pruning.retry_deletions()
+    gone = pruning.prune(BackupSchedule.objects.select_related("database"), now)
+    try:
+        difference = store_check.compare_store()
+    except JobError as error:
+        logger.warning("The backup store could not be looked at: %s", error.sentence)
+    else:
+        for name in difference.orphans:
+            logger.warning("%s in the backup store belongs to no backup.", name)
+        for backup in difference.missing:
+            logger.warning("%s has no file %s in the backup store.", backup, backup.artifact)
+    return len(gone)
 
 
 def reap() -> int:

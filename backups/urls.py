@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backups import views
+from backups import restore_views, retention_views, views
 
 urlpatterns = [
     path("", views.show_backups, name="backups"),
@@ -12,11 +12,16 @@ urlpatterns = [
     path("<int:pk>/prove/", views.prove_backup, name="prove_backup"),
     path("<int:pk>/download/", views.download_backup, name="download_backup"),
     path("<int:pk>/restore/", views.request_restore, name="request_restore"),
+    path("<int:pk>/replace/", restore_views.replace_database, name="replace_by_backup"),
+    path("restores/<int:pk>/approve/", restore_views.approve_restore, name="approve_restore"),
+    path("restores/<int:pk>/undo/", restore_views.undo_restore, name="undo_restore"),
     path("restores/<int:pk>/", views.show_restore, name="restore"),
     path("restores/<int:pk>/cancel/", views.cancel_restore, name="cancel_restore"),
     path("verifications/<int:pk>/cancel/", views.cancel_verification, name="cancel_verification"),
     path("of/<slug:slug>/", views.show_environment_backups, name="environment_backups"),
     path("of/<slug:slug>/take/", views.take_backup, name="take_backup"),
     path("of/<slug:slug>/schedules/", views.add_schedule, name="add_schedule"),
+    path("<int:pk>/pin/", retention_views.pin_backup, name="pin_backup"),
+    path("of/<slug:slug>/schedules/<int:pk>/keep/", retention_views.show_retention, name="schedule_retention"),
     path("of/<slug:slug>/schedules/<int:pk>/", views.change_schedule, name="change_schedule"),
 ]

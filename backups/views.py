@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from backups import catalogue, schedules, storage, tasks
+from backups import catalogue, restore_requests, schedules, storage, tasks
 from backups.errors import JobError, RequestError
 from backups.forms import RestoreForm, ScheduleForm
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Verification
@@ -145,7 +145,7 @@ def request_restore(request: HttpRequest, pk: int) -> HttpResponse:
     form = RestoreForm(request.POST, backup=backup)
     if form.is_valid():
         try:
-            restore = catalogue.request_restore(backup, form.cleaned_data["target"], actor=request.user)
+            restore = restore_requests.request_restore(backup, form.cleaned_data["target"], actor=request.user)
         except RequestError as error:
             form.add_error(None, str(error))
         else:

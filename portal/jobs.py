@@ -34,6 +34,7 @@ RECURRING_JOBS = (
     RecurringJob("Probe what is due", "readiness.tasks.tick", 1),
     RecurringJob("Start backups that are due", "backups.tasks.tick", 1),
     RecurringJob("Fail abandoned backups and restores", "backups.tasks.reap", 1),
+    RecurringJob("Let backups expire and look after the store", "backups.tasks.tend", 24 * 60, "long"),
     RecurringJob("Keep the partitions of probe runs", "readiness.tasks.keep_partitions", 60),
 )
 

@@ -256,6 +256,8 @@ AGE_RECIPIENTS = env.names("AGE_RECIPIENTS", shown="the key in `var/keys/`")
 AGE_IDENTITY_FILE = env.text("AGE_IDENTITY_PATH", shown="`var/keys/age.txt`")
 BACKUP_ZSTD_LEVEL = env.number("BACKUP_ZSTD_LEVEL", 3, at_least=1, at_most=22)
 BACKUP_LEASE_SECONDS = env.number("BACKUP_LEASE_SECONDS", 30, at_least=10)
+RESTORE_NEEDS_APPROVAL = env.flag("RESTORE_NEEDS_APPROVAL", True)
+RESTORE_KEEP_OLD_DAYS = env.number("RESTORE_KEEP_OLD_DAYS", 7, at_least=1)
 PROOF_DATABASE_URL = env.text("PROOF_DATABASE_URL", shown="the portal's own database server")
 PG_CLIENT_BIN = env.text("PORTAL_PG_BIN", shown="searched")
 

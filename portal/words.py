@@ -25,6 +25,7 @@ BACKUP_STATES: Mapping[str, tuple[str, str]] = {
     "cancelled": ("idle", "Cancelled"),
     "running": ("idle", "Running"),
     "queued": ("idle", "Queued"),
+    "waiting": ("idle", "Waiting for approval"),
 }
 JOB_OUTCOMES: Mapping[str, tuple[str, str]] = {
     "fail": ("fail", "Failed"),

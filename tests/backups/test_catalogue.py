@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from backups import catalogue, leftovers, storage
+from backups import catalogue, leftovers, restore_requests, storage
 from backups.errors import ErrorCode, RequestError
 from backups.models import Backup, Restore, State, Verification
 from portal.models import AuditEvent
@@ -131,9 +131,9 @@ def test_it_keeps_a_backup_that_is_being_read(backup: Backup) -> None:
 
 
 def test_it_asks_for_one_restore_into_a_name(backup: Backup) -> None:
-    catalogue.request_restore(backup, "shop_back")
+    restore_requests.request_restore(backup, "shop_back")
     with pytest.raises(RequestError, match="already"):
-        catalogue.request_restore(backup, "shop_back")
+        restore_requests.request_restore(backup, "shop_back")
     assert Restore.objects.count() == 1
 
 

@@ -187,4 +187,28 @@ def test_it_says_in_one_sentence_that_the_portals_database_is_down(
         [*manage, "backup", "list", "--json"], env=environment, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (3, "")
-    assert ended.stderr.strip() == "The portal's own database cannot be reached: start it with make db."
+    assert ended.stderr.strip() == "The portal's own database cannot be reached: start it with make db or make run."
+
+
+def test_it_replaces_only_for_somebody_who_says_whose_database_it_is(backup: Backup) -> None:
+    status, answers, said = run("restore", str(backup.pk), "--replace", "--yes-i-mean", "shop-staging")
+    assert (status, answers) == (2, [])
+    assert "add --yes-i-mean shop-production" in said
+
+
+def test_it_asks_a_second_operator_or_breaks_the_glass_and_undoes(backup: Backup, server: Server) -> None:
+    replace = ("restore", str(backup.pk), "--replace", "--yes-i-mean", "shop-production")
+    status, [answer], said = run(*replace)
+    assert (status, answer["status"]) == (3, "waiting")
+    assert "A second operator has to approve" in said
+    status, [answer], said = run(*replace, "--break-glass", "nobody is awake", "--no-safety-backup")
+    assert (status, answer["mode"], answer["equal"]) == (0, "replace", True)
+    assert "BEGIN; ALTER DATABASE shop RENAME TO" in said
+    kept = answer["kept"]
+    status, [undone], _ = run("undo", str(answer["id"]), "--yes-i-mean", "shop-production")
+    assert (status, undone["mode"], undone["status"]) == (0, "undo", "done")
+    assert not server.has_database(kept)
+    server.drop_database("shop")
+    with server.connect() as other:
+        other.execute(f"ALTER DATABASE {undone['kept']} ALLOW_CONNECTIONS true")
+    server.drop_database(undone["kept"])

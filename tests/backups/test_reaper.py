@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from backups import catalogue, leftovers, reaper, storage
+from backups import catalogue, leftovers, reaper, restore_requests, storage
 from backups.errors import ErrorCode
 from backups.models import Backup, Restore, State, Verification
 from backups.servers import parse_server
@@ -106,7 +106,7 @@ def test_it_drops_the_scratch_database_of_a_proof(backup: Backup, server: Server
 
 
 def test_it_drops_the_half_of_a_restore_and_not_the_wanted_name(backup: Backup, server: Server) -> None:
-    claimed = catalogue.claim(Restore, catalogue.request_restore(backup, "shop_back").pk)
+    claimed = catalogue.claim(Restore, restore_requests.request_restore(backup, "shop_back").pk)
     assert claimed is not None
     server.create_database("preflight_restoring_1_0123abcd")
     server.create_database("shop_back")
@@ -118,7 +118,7 @@ def test_it_drops_the_half_of_a_restore_and_not_the_wanted_name(backup: Backup, 
 
 
 def test_it_tries_again_when_a_server_could_not_be_swept(backup: Backup, database: Database, server: Server) -> None:
-    claimed = catalogue.claim(Restore, catalogue.request_restore(backup, "shop_back").pk)
+    claimed = catalogue.claim(Restore, restore_requests.request_restore(backup, "shop_back").pk)
     assert claimed is not None
     server.create_database("preflight_restoring_1_0123abcd")
     catalogue.note_scratch(claimed, "own", "preflight_restoring_1_0123abcd")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backups import catalogue, restores, storage
+from backups import restore_requests, restores, storage
 from backups.errors import ErrorCode, RequestError
 from backups.models import Backup, Restore, State
 from portal.models import AuditEvent
@@ -14,7 +14,7 @@ from tests.conftest import Server
 
 
 def run_restore(backup: Backup, target: str) -> Restore:
-    restored = restores.restore(catalogue.request_restore(backup, target).pk)
+    restored = restores.restore(restore_requests.request_restore(backup, target).pk)
     assert restored is not None
     return restored
 
@@ -48,7 +48,7 @@ def test_it_never_touches_a_database_that_exists(backup: Backup, server: Server)
 
 def test_it_refuses_a_reserved_name_before_anything_is_done(backup: Backup) -> None:
     with pytest.raises(RequestError, match="template1"):
-        catalogue.request_restore(backup, "template1")
+        restore_requests.request_restore(backup, "template1")
     assert not Restore.objects.exists()
 
 
@@ -74,7 +74,7 @@ def test_it_refuses_a_backup_known_to_be_damaged(backup: Backup) -> None:
     storage.artifact_path(backup.artifact).unlink()
     run_verify(backup)
     with pytest.raises(RequestError, match="is damaged"):
-        catalogue.request_restore(backup, "shop_back")
+        restore_requests.request_restore(backup, "shop_back")
 
 
 def test_it_refuses_a_backup_whose_database_was_removed(backup: Backup, database: Database) -> None:
@@ -82,7 +82,7 @@ def test_it_refuses_a_backup_whose_database_was_removed(backup: Backup, database
     backup.refresh_from_db()
     assert (backup.database, backup.database_name) == (None, "main")
     with pytest.raises(RequestError, match="was removed"):
-        catalogue.request_restore(backup, "shop_back")
+        restore_requests.request_restore(backup, "shop_back")
 
 
 def test_it_keeps_owners_and_privileges(database: Database, server: Server) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from backups import catalogue, storage, tasks, verify
+from backups import catalogue, restore_requests, storage, tasks, verify
 from backups.errors import ErrorCode
 from backups.models import Backup, Restore, State, Trigger, Verification
 from readiness.models import Database
@@ -50,7 +50,7 @@ def test_it_verifies_proves_and_restores_on_request(backup: Backup, server: Serv
     server.made.append("shop_back")
     assert tasks.verify_backup(catalogue.request_verification(backup, "verify").pk) == "pass"
     assert tasks.prove_backup(catalogue.request_verification(backup, "prove").pk) == "pass"
-    restore = catalogue.request_restore(backup, "shop_back")
+    restore = restore_requests.request_restore(backup, "shop_back")
     assert tasks.restore_backup(restore.pk) == State.DONE
     assert tasks.restore_backup(restore.pk) == "not queued"
 
@@ -61,7 +61,7 @@ def test_it_queues_the_right_task_on_the_long_cluster(backup: Backup, database: 
         catalogue.request_backup(database),
         catalogue.request_verification(backup, "verify"),
         catalogue.request_verification(backup, "prove"),
-        catalogue.request_restore(backup, "shop_back"),
+        restore_requests.request_restore(backup, "shop_back"),
     ]
     for job in jobs:
         tasks.enqueue(job)

@@ -78,16 +78,33 @@ def test_it_notices_a_changed_manifest(backup: Backup) -> None:
     assert "manifest" in verification.detail
 
 
-def test_it_tells_a_wrong_key_from_damage(backup: Backup, settings: Settings, tmp_path: Path) -> None:
+def test_it_could_not_tell_with_a_wrong_or_missing_key(backup: Backup, settings: Settings, tmp_path: Path) -> None:
+    run_verify(backup)
+    path = tmp_path / "other.txt"
+    path.write_text(f"{pyrage.x25519.Identity.generate()}\n")
+    for identity_file, said in (
+        (path, "age key of this portal does not open"),
+        (tmp_path / "gone.txt", "cannot be read"),
+    ):
+        settings.AGE_IDENTITY_FILE = str(identity_file)
+        for run in (run_verify, run_prove):
+            verification = run(backup)
+            assert (verification.outcome, verification.error_code) == ("error", ErrorCode.WRONG_KEY)
+            assert said in verification.detail
+            assert "AGE-SECRET" not in verification.detail
+            assert (backup.status, backup.damage) == ("verified", "")
+    settings.AGE_IDENTITY_FILE = ""
+    assert run_verify(backup).outcome == "pass"
+
+
+def test_it_calls_a_damaged_artifact_damaged_whatever_the_key(
+    backup: Backup, settings: Settings, tmp_path: Path
+) -> None:
     path = tmp_path / "other.txt"
     path.write_text(f"{pyrage.x25519.Identity.generate()}\n")
     settings.AGE_IDENTITY_FILE = str(path)
-    verification = run_verify(backup)
-    assert verification.outcome == "fail"
-    assert "age key of this portal does not open" in verification.detail
-    assert "AGE-SECRET" not in verification.detail
-    settings.AGE_IDENTITY_FILE = ""
-    assert run_verify(backup).outcome == "pass"
+    flip_a_bit(storage.artifact_path(backup.artifact), -1)
+    assert run_verify(backup).outcome == "fail"
 
 
 def test_it_could_not_tell_without_a_client(backup: Backup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from backups import catalogue, dumps, reaper, restores, storage, verify
+from backups import catalogue, dumps, reaper, restore_requests, restores, storage, verify
 from backups.errors import ErrorCode
 from backups.models import Backup, Job, Restore, State, Verification
 from portal.processes import is_same_process
@@ -235,7 +235,7 @@ def test_it_survives_kill_9_in_the_middle_of_a_restore(
 
 def test_it_survives_kill_9_of_pg_restore_alone(slow_restore: None, database: Database, server: Server) -> None:
     backup = take(database)
-    request = catalogue.request_restore(backup, "shop_back")
+    request = restore_requests.request_restore(backup, "shop_back")
 
     def kill() -> None:
         job = wait_for_running(Restore, "pg_restore")

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
 
-from backups.models import Backup, Restore, Verification
+from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal import audit
 from readiness.models import Environment
 from tests.readiness.factories import make_backup, make_environment, make_ready, make_state
@@ -139,6 +139,8 @@ def test_it_keeps_every_page_of_an_operator_clean(shop: Environment, otto: User,
         reverse("backup_key"),
         *(reverse("backup", args=[backup.pk]) for backup in Backup.objects.all()),
         reverse("restore", args=[Restore.objects.get().pk]),
+        *(reverse("schedule_retention", args=["shop", each.pk]) for each in BackupSchedule.objects.all()),
+        *(reverse("replace_by_backup", args=[backup.pk]) for backup in Backup.objects.filter(state="done")),
     ]
     for headers in ({}, {"HX-Request": "true"}):
         for page in pages:

@@ -58,12 +58,23 @@ POST_ONLY = {
     "prove_backup",
     "request_restore",
     "cancel_restore",
+    "approve_restore",
+    "pin_backup",
+    "undo_restore",
     "cancel_verification",
     "take_backup",
     "add_schedule",
     "change_schedule",
 }
-FORM_PAGES = {"maintenance", "add_environment", "environment_settings", "add_database", "change_database"}
+FORM_PAGES = {
+    "maintenance",
+    "replace_by_backup",
+    "schedule_retention",
+    "add_environment",
+    "environment_settings",
+    "add_database",
+    "change_database",
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class World:
             "verification": self.verification,
             "restore": self.restore,
         }
-        if name == "request_restore":
+        if name in {"request_restore", "replace_by_backup"}:
             return self.backup.pk
         return int(next((row.pk for word, row in places.items() if word in name), self.backup.pk))
 

@@ -9,23 +9,36 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import QuerySet
+from django.utils import timezone
 
-from backups import catalogue, dumps, restores, verify
-from backups.errors import COULD_NOT_TELL, ErrorCode, RequestError
+from backups import (
+    catalogue,
+    dumps,
+    errors,
+    preflight,
+    pruning,
+    restore_requests,
+    restores,
+    storage,
+    store_check,
+    verify,
+)
+from backups.errors import ErrorCode, RequestError
 from backups.listing import describe_backup, describe_listed, describe_restore, describe_verification
-from backups.models import Backup, Job, State, Trigger, Verification
+from backups.models import Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
 from backups.names import check_restore_name
+from portal import audit
 from portal.audit import COMMAND_LINE
+from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, USAGE, database_errors_explained, refuse
 from portal.keys import KeyFileError
 from portal.secrets import SecretError
 from readiness.models import Database, Environment
 
-EXIT_BAD_NEWS, EXIT_USAGE, EXIT_COULD_NOT_TELL = 1, 2, 3
 LIST_LENGTH = 200
 
 _BY_COMMAND: dict[str, Any] = {"actor_name": COMMAND_LINE, "trigger": Trigger.COMMAND}
@@ -50,7 +63,22 @@ class Command(BaseCommand):
             one = actions.add_parser(action, help=text)
             one.add_argument("id", type=int, metavar="ID")
             if action == "restore":
-                one.add_argument("--into", required=True, metavar="NEWDB", help="a name that is not taken")
+                _add_restore_arguments(one)
+        undo = actions.add_parser("undo", help="give the database before a restore its name back")
+        undo.add_argument("restore", type=int, metavar="RESTORE")
+        undo.add_argument("--yes-i-mean", metavar="ENV", help="slug of the environment that is changed")
+        prune = actions.add_parser("prune", help="let expire what no retention rule keeps")
+        prune.add_argument("environment", metavar="ENV", help="slug of the environment")
+        prune.add_argument("--dry-run", action="store_true", help="only say what would go, and why")
+        rebuild = actions.add_parser("rebuild", help="make catalogue rows from the manifests in the store")
+        rebuild.add_argument("store", metavar="STORE", help="the store's directory, as BACKUP_STORE names it")
+        actions.add_parser("reconcile", help="list files without a backup and backups without a file")
+        export = actions.add_parser("export", help="write a plain archive for pg_restore")
+        export.add_argument("id", type=int, metavar="ID")
+        export.add_argument("file", metavar="FILE", help="must not exist yet; not encrypted")
+        pin = actions.add_parser("pin", help="keep a backup from expiring")
+        pin.add_argument("id", type=int, metavar="ID")
+        pin.add_argument("reason", metavar="REASON", help="why; empty takes the pin away")
         for each in actions.choices.values():
             each.add_argument("--json", action="store_true", help="print JSON, one object a line")
 
@@ -59,16 +87,14 @@ class Command(BaseCommand):
         self._shown: tuple[str, float] = ("", 0.0)
         previous = signal.signal(signal.SIGTERM, _raise_exit)
         try:
-            status = self._act(options)
+            with database_errors_explained(self):
+                status = self._act(options)
         except RequestError as error:
-            self._refuse(str(error), EXIT_BAD_NEWS)
+            self._refuse(str(error), BAD_NEWS)
+        except errors.JobError as error:
+            self._refuse(error.sentence, COULD_NOT_TELL if error.code in errors.COULD_NOT_TELL else BAD_NEWS)
         except (SecretError, KeyFileError) as error:
-            self._refuse(str(error), EXIT_COULD_NOT_TELL)
-        except (OperationalError, InterfaceError):
-            self._refuse("The portal's own database cannot be reached: start it with make db.", EXIT_COULD_NOT_TELL)
-        except DatabaseError as error:
-            sentence = f"The portal's own database is not set up ({type(error).__name__}): run make setup."
-            self._refuse(sentence, EXIT_COULD_NOT_TELL)
+            self._refuse(str(error), COULD_NOT_TELL)
         except KeyboardInterrupt:
             self._refuse("Interrupted; nothing half made was kept.", 128 + signal.SIGINT)
         finally:
@@ -84,14 +110,32 @@ class Command(BaseCommand):
             case "list":
                 return self._list(options["environment"])
             case "restore":
-                return self._restore(self._find_backup(options["id"]), options["into"])
+                return self._restore(self._find_backup(options["id"]), options)
+            case "prune":
+                return self._prune(self._find_environment(options["environment"]), is_dry=options["dry_run"])
+            case "rebuild":
+                return self._rebuild(Path(options["store"]))
+            case "reconcile":
+                return self._reconcile()
+            case "export":
+                return self._export(self._find_backup(options["id"]), Path(options["file"]))
+            case "pin":
+                backup = self._find_backup(options["id"])
+                catalogue.pin(backup, options["reason"], actor_name=COMMAND_LINE)
+                backup.refresh_from_db()
+                self._answer(
+                    {"id": backup.pk, "pin": backup.pin_reason}, f"{backup}: {backup.pin_reason or 'unpinned'}."
+                )
+                return 0
+            case "undo":
+                return self._undo(options["restore"], options["yes_i_mean"])
             case kind:
                 return self._read(self._find_backup(options["id"]), kind)
 
     def _create(self, database: Database, *, prove: bool) -> int:
         backup = dumps.take(catalogue.request_backup(database, **_BY_COMMAND).pk, self._notice)
         if backup is None:
-            self._refuse("The backup was cancelled before it began.", EXIT_BAD_NEWS)
+            self._refuse("The backup was cancelled before it began.", BAD_NEWS)
         status = _status_of(backup)
         for kind in ("verify", "prove") if prove else ("verify",):
             if status == 0:
@@ -127,50 +171,156 @@ class Command(BaseCommand):
         request = catalogue.request_verification(backup, kind, **_BY_COMMAND)
         done = (verify.verify if kind == "verify" else verify.prove)(request.pk, self._notice)
         if done is None:
-            self._refuse("It was cancelled before it began.", EXIT_BAD_NEWS)
+            self._refuse("It was cancelled before it began.", BAD_NEWS)
         self._explain(done.detail or done.error)
         if done.state == State.CANCELLED or done.outcome == Verification.Outcome.FAIL:
-            return done, EXIT_BAD_NEWS
-        return done, 0 if done.outcome == Verification.Outcome.PASS else EXIT_COULD_NOT_TELL
+            return done, BAD_NEWS
+        return done, 0 if done.outcome == Verification.Outcome.PASS else COULD_NOT_TELL
 
-    def _restore(self, backup: Backup, target: str) -> int:
-        try:
-            check_restore_name(target)
-        except RequestError as error:
-            self._refuse(str(error), EXIT_USAGE)
-        restore = restores.restore(catalogue.request_restore(backup, target, **_BY_COMMAND).pk, self._notice)
+    def _restore(self, backup: Backup, options: dict[str, Any]) -> int:
+        target, into = options["into"], None
+        if options["environment"]:
+            into = self._find_database(options["environment"], options["database"])
+        database = into or backup.database
+        mode = Restore.Mode.NEW
+        if options["replace"]:
+            mode = Restore.Mode.REPLACE
+            self._require_meant(database, options["yes_i_mean"])
+            found = preflight.look_at_replace(backup, into, masks=bool(options["mask"]))
+            for step in found.steps:
+                self._explain(f"  {step.text}  {step.command}".rstrip())
+            for sentence in found.warnings:
+                self._explain(f"  ! {sentence}")
+            if not found.is_possible:
+                self._refuse(found.objections[0], BAD_NEWS)
+            target = found.live
+        else:
+            try:
+                check_restore_name(target)
+            except RequestError as error:
+                self._refuse(str(error), USAGE)
+        request = restore_requests.request_restore(
+            backup,
+            target,
+            into=into,
+            mode=mode,
+            masking_sql=self._read_script(options["mask"]),
+            break_glass_reason=options["break_glass"] or "",
+            skips_safety_backup=options["no_safety_backup"],
+            **_BY_COMMAND,
+        )
+        if request.is_waiting:
+            self._answer(describe_restore(request), f"{request}: waiting for approval.")
+            self._explain(
+                f"A second operator has to approve it on the page of restore {request.pk} within an hour. "
+                "Alone: --break-glass REASON, which tells all administrators."
+            )
+            return COULD_NOT_TELL
+        return self._run_restore(request)
+
+    def _undo(self, restore_id: int, typed: str | None) -> int:
+        restore = Restore.objects.filter(pk=restore_id).first()
         if restore is None:
-            self._refuse("The restore was cancelled before it began.", EXIT_BAD_NEWS)
+            self._refuse(f"There is no restore {restore_id}.", USAGE)
+        self._require_meant(restore.target or restore.backup.database, typed)
+        return self._run_restore(restore_requests.request_undo(restore, **_BY_COMMAND))
+
+    def _prune(self, environment: Environment, *, is_dry: bool) -> int:
+        schedules = BackupSchedule.objects.filter(database__environment=environment).select_related("database")
+        now = timezone.now()
+        found = pruning.find_expirable(schedules, now) if is_dry else pruning.prune(schedules, now)
+        stays = Backup.objects.filter(environment=environment, expired_at__isnull=False).exclude(delete_error="")
+        for each in found:
+            answer = {"id": each.backup.pk, "bytes": each.backup.bytes, "because": each.decision.sentence}
+            verb = "would go" if is_dry else "goes"
+            self._answer(answer, f"{each.backup} {verb}: {each.decision.sentence}.")
+        for backup in stays:
+            self._explain(f"{backup} could not be deleted and is tried again: {backup.delete_error}")
+        return BAD_NEWS if stays else 0
+
+    def _rebuild(self, directory: Path) -> int:
+        store = storage.store_directory()
+        if directory.resolve() != store.resolve():
+            self._refuse(f"Set BACKUP_STORE to {directory}; it is {store} now.", USAGE)
+        rebuilt = store_check.rebuild_catalogue(COMMAND_LINE)
+        for backup in rebuilt.added:
+            self._answer(describe_listed(backup), f"{backup}: added, taken {backup.taken_at:%Y-%m-%d %H:%M}.")
+        for sentence in rebuilt.refused:
+            self._explain(sentence)
+        self._explain(
+            f"{len(rebuilt.added)} added, {rebuilt.linked} linked to a database, {len(rebuilt.refused)} left out."
+        )
+        return BAD_NEWS if rebuilt.refused else 0
+
+    def _reconcile(self) -> int:
+        difference = store_check.compare_store()
+        for name in difference.orphans:
+            self._answer({"orphan": name}, f"{name} belongs to no backup.")
+        for backup in difference.missing:
+            self._answer({"missing": backup.artifact, "id": backup.pk}, f"{backup} has no file {backup.artifact}.")
+        return BAD_NEWS if difference.orphans or difference.missing else 0
+
+    def _export(self, backup: Backup, path: Path) -> int:
+        catalogue.require_done(backup)
+        size = store_check.export_plain(backup, path)
+        audit.record("exported", actor_name=COMMAND_LINE, environment=backup.environment, subject=str(backup))
+        self._answer(
+            {"id": backup.pk, "file": str(path.resolve()), "bytes": size}, f"{backup}: {path}, {size:,} bytes."
+        )
+        self._explain("The file is not encrypted: delete it when you are done.")
+        return 0
+
+    def _run_restore(self, request: Restore) -> int:
+        restore = restores.restore(request.pk, self._notice)
+        if restore is None:
+            self._refuse("The restore was cancelled before it began.", BAD_NEWS)
         self._answer(describe_restore(restore), f"{restore}: {restore.state}.")
         self._explain(restore.error)
-        return EXIT_USAGE if restore.error_code == ErrorCode.NAME_TAKEN else _status_of(restore)
+        return USAGE if restore.error_code == ErrorCode.NAME_TAKEN else _status_of(restore)
+
+    def _require_meant(self, database: Database | None, typed: str | None) -> None:
+        """The database in use is replaced only for somebody who says whose it is."""
+        slug = database.environment.slug if database is not None else "?"
+        if typed != slug:
+            self._refuse(f"This changes the database in use of {slug}: add --yes-i-mean {slug}.", USAGE)
+
+    def _read_script(self, path: str | None) -> str:
+        if path is None:
+            return ""
+        try:
+            script = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self._refuse(f"The masking script {path} cannot be read ({type(error).__name__}).", USAGE)
+        if not script.strip():
+            self._refuse(f"The masking script {path} is empty.", USAGE)
+        return script
 
     def _find_environment(self, slug: str) -> Environment:
         environment = Environment.objects.filter(slug=slug).first()
         if environment is None:
             known = ", ".join(Environment.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
-            self._refuse(f"There is no environment {slug!r}; there are: {known}.", EXIT_USAGE)
+            self._refuse(f"There is no environment {slug!r}; there are: {known}.", USAGE)
         return environment
 
     def _find_database(self, slug: str, name: str | None) -> Database:
         environment = self._find_environment(slug)
         if environment.retired_at is not None:
-            self._refuse(f"The environment {slug} was retired; nothing of it is backed up any more.", EXIT_USAGE)
+            self._refuse(f"The environment {slug} was retired; nothing of it is backed up any more.", USAGE)
         databases = {database.name: database for database in environment.databases.all()}
         names = ", ".join(databases)
         if not databases:
-            self._refuse(f"The environment {slug} has no database: connect one first.", EXIT_USAGE)
+            self._refuse(f"The environment {slug} has no database: connect one first.", USAGE)
         if name is None and len(databases) > 1:
-            self._refuse(f"The environment {slug} has several databases, choose with --database: {names}.", EXIT_USAGE)
+            self._refuse(f"The environment {slug} has several databases, choose with --database: {names}.", USAGE)
         chosen = next(iter(databases.values())) if name is None else databases.get(name)
         if chosen is None:
-            self._refuse(f"The environment {slug} has no database {name!r}; there are: {names}.", EXIT_USAGE)
+            self._refuse(f"The environment {slug} has no database {name!r}; there are: {names}.", USAGE)
         return chosen
 
     def _find_backup(self, backup_id: int) -> Backup:
         backup = Backup.objects.filter(pk=backup_id).first()
         if backup is None:
-            self._refuse(f"There is no backup {backup_id}: backup list shows those that exist.", EXIT_USAGE)
+            self._refuse(f"There is no backup {backup_id}: backup list shows those that exist.", USAGE)
         return backup
 
     def _answer(self, json_object: dict[str, Any], line: str) -> None:
@@ -189,14 +339,27 @@ class Command(BaseCommand):
             self.stderr.write(sentence)
 
     def _refuse(self, sentence: str, status: int) -> NoReturn:
-        self._explain(sentence)
-        raise SystemExit(status)
+        refuse(self, sentence, status)
+
+
+def _add_restore_arguments(parser: CommandParser) -> None:
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--into", metavar="NEWDB", help="a name that is not taken")
+    where.add_argument("--replace", action="store_true", help="take the place of the database in use, which is kept")
+    parser.add_argument("--environment", metavar="ENV", help="on the server of this environment, else the backup's own")
+    parser.add_argument("--database", metavar="D", help="which database of --environment, where it has several")
+    parser.add_argument("--mask", metavar="FILE", help="SQL that runs before anybody can connect")
+    parser.add_argument("--yes-i-mean", metavar="ENV", help="with --replace: slug of the environment that is changed")
+    parser.add_argument(
+        "--break-glass", metavar="REASON", help="without a second operator; all administrators are told"
+    )
+    parser.add_argument("--no-safety-backup", action="store_true", help="where the database in use cannot be read")
 
 
 def _status_of(job: Job) -> int:
     if job.state == State.DONE:
         return 0
-    return EXIT_COULD_NOT_TELL if job.error_code in COULD_NOT_TELL else EXIT_BAD_NEWS
+    return COULD_NOT_TELL if job.error_code in errors.COULD_NOT_TELL else BAD_NEWS
 
 
 def _raise_exit(_signal: int, _frame: object) -> None:
