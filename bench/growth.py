@@ -22,7 +22,7 @@ from bench.promises import Promises, take_turns
 MANY, FEW = 5_000_000, 50_000
 ENVIRONMENTS, KINDS = 50, ("http", "tls", "headers", "dns", "postgres")
 SERIES = ENVIRONMENTS * len(KINDS)
-ROUNDS, REPEATS, MINUTES_A_STATEMENT = 15, 9, 500
+ROUNDS, REPEATS, MINUTES_A_STATEMENT = 12, 4, 500
 PROMISED = 1.2
 PAGES = {
     "page": "/environments/e-7/",
