@@ -153,7 +153,14 @@ STATIC_ROOT = Path(env.text("STATIC_ROOT", str(VAR_DIR / "static"), shown="`var/
 STATICFILES_DIRS = [BASE_DIR / "static"]
 BACKUP_STORE = Path(env.text("BACKUP_STORE", str(VAR_DIR / "backups"), shown="`var/backups`"))
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "files"}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": VAR_DIR / "files",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     "backups": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",

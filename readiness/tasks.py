@@ -10,10 +10,11 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from portal.secrets import SecretError
-from readiness import claims, partitions, results, targets
+from readiness import claims, evidence, partitions, results, targets
 from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule
 from readiness.probes.base import ErrorReason, ProbeResult, Target, make_error_result
+from readiness.probes.browser import BrowserObservation
 from readiness.probes.combine import combine_results
 from readiness.probes.maintenance import is_covered
 from readiness.probes.registry import get_probe, list_kinds
@@ -69,7 +70,7 @@ def run_probes(schedule_ids: Collection[int]) -> str:
             continue
         if schedule.timeout_seconds is not None:
             probed = [_with_timeout(target, schedule) for target in probed]
-        jobs += [(schedule, Job(get_probe(schedule.kind), target)) for target in probed]
+        jobs += [(schedule, _make_job(schedule, target)) for target in probed]
     observed = run_batch([job for _, job in jobs], concurrency=settings.PROBE_CONCURRENCY, now=now)
     for (schedule, _), result in zip(jobs, observed, strict=True):
         found[schedule].append(result)
@@ -98,6 +99,17 @@ def keep_partitions() -> str:
     made = partitions.ensure_partitions(now)
     dropped = partitions.drop_partitions(now, settings.PROBE_RUNS_KEPT_DAYS)
     return f"made {len(made)} partitions, dropped {len(dropped)}"
+
+
+def _make_job(schedule: ProbeSchedule, target: Target) -> Job:
+    """A browser's screenshots are kept as evidence; of other observations nothing is but the result."""
+    if schedule.kind != "browser":
+        return Job(get_probe(schedule.kind), target)
+
+    def keep(observation: BrowserObservation) -> None:
+        evidence.keep_screenshots(schedule.environment_id, observation.screenshots)
+
+    return Job(get_probe(schedule.kind), target, keep)
 
 
 def _with_timeout(target: Target, schedule: ProbeSchedule) -> Target:

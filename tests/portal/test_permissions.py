@@ -16,7 +16,16 @@ from django_q.models import OrmQ
 
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
-from readiness.models import Environment, ItemEvent, MaintenanceWindow
+from readiness import evidence
+from readiness.models import (
+    Environment,
+    ExpectedRecord,
+    ItemEvent,
+    MaintenanceWindow,
+    Scenario,
+    ScenarioSecret,
+)
+from readiness.probes.scenarios.shipped import read_template
 from tests.readiness.factories import make_ready
 
 SignIn = Callable[[User], Client]
@@ -48,6 +57,13 @@ POST_ONLY = {
     "remove_endpoint",
     "remove_database",
     "test_connection",
+    "add_scenario",
+    "switch_scenario",
+    "remove_scenario",
+    "store_secret",
+    "remove_secret",
+    "add_record",
+    "remove_record",
     "tick_item",
     "comment_item",
     "probe_now",
@@ -74,6 +90,7 @@ FORM_PAGES = {
     "environment_settings",
     "add_database",
     "change_database",
+    "change_scenario",
 }
 
 
@@ -99,6 +116,9 @@ class World:
     restore: Restore
     schedule: BackupSchedule
     window: MaintenanceWindow
+    scenario: Scenario
+    secret: ScenarioSecret
+    record: ExpectedRecord
     person: User
 
     def fill(self, name: str, parameter: str) -> str:
@@ -111,6 +131,7 @@ class World:
             "key": "backup_strategy" if "item" in name else "x-y",
             "kind": "http",
             "uidb36": "1",
+            "name": evidence.list_screenshots(self.environment.pk)[0].name,
         }[parameter]
 
     def _pk(self, name: str) -> int:
@@ -124,6 +145,9 @@ class World:
             "endpoint": endpoint,
             "maintenance": self.window,
             "schedule": self.schedule,
+            "scenario": self.scenario,
+            "secret": self.secret,
+            "record": self.record,
             "verification": self.verification,
             "restore": self.restore,
         }
@@ -136,6 +160,7 @@ class World:
 def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     environment = make_ready()
     backup = Backup.objects.get()
+    evidence.keep_screenshots(environment.pk, {"390x844": b"\x89PNG"})
     return World(
         environment=environment,
         backup=backup,
@@ -143,6 +168,9 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         restore=Restore.objects.create(backup=backup, target_database="again"),
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
         window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
+        scenario=Scenario.objects.create(environment=environment, name="login", text=read_template("login")),
+        secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
+        record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
         person=make_user("petra", "Stakeholder"),
     )
 
@@ -180,7 +208,7 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
-    assert names == known | rest | {"probe_history"}
+    assert names == known | rest | {"probe_history", "screenshot"}
 
 
 def test_it_sends_anonymous_visitors_to_sign_in(world: World, client: Client) -> None:
@@ -265,6 +293,9 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("environment_settings", ["shop"], {"otto", "ada"}),
         ("retire_environment", ["shop"], {"otto", "ada"}),
         ("add_schedule", ["shop"], {"otto", "ada"}),
+        ("add_scenario", ["shop"], {"otto", "ada"}),
+        ("store_secret", ["shop"], {"otto", "ada"}),
+        ("add_record", ["shop"], {"otto", "ada"}),
         ("confirm_key", [], {"otto", "ada"}),
         ("add_environment", [], {"otto", "ada"}),
         ("invite_person", [], {"ada"}),

@@ -10,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
+from pytest_django.fixtures import Settings
 
-from readiness import results
-from readiness.models import Environment, ProbeRun, ProbeSchedule
+from readiness import evidence, results
+from readiness.models import Endpoint, Environment, ProbeRun, ProbeSchedule
 from readiness.probes.base import Finding, ProbeResult, Status
 from tests.readiness.factories import connect, make_state
 
@@ -156,3 +157,24 @@ def test_it_unmutes(shop: Environment, otto: User, sign_in: SignIn) -> None:
     sign_in(otto).post(probes_url("mute_probe", "http"), {"action": "unmute"})
 
     assert ProbeSchedule.objects.get(environment=shop, kind="http").muted_until is None
+
+
+def test_it_shows_what_the_browser_saw_to_those_who_may_look_inside(
+    shop: Environment, sam: User, lea: User, sign_in: SignIn, settings: Settings
+) -> None:
+    settings.BROWSER_PROBE = True
+    Endpoint.objects.create(environment=shop, role="frontend", url="http://127.0.0.1/")
+    make_state(shop, "browser")
+    png = b"\x89PNG\r\n\x1a\n"
+    evidence.keep_screenshots(shop.pk, {"390x844": png})
+    (picture,) = evidence.list_screenshots(shop.pk)
+    address = reverse("screenshot", args=["shop", picture.name])
+
+    assert address in sign_in(lea).get(probes_url()).content.decode()
+    answer = sign_in(lea).get(address)
+    assert (answer.status_code, answer.content) == (200, png)
+    assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("image/png", "nosniff")
+    assert sign_in(lea).get(reverse("screenshot", args=["shop", "390x844-000000000000.png"])).status_code == 404
+
+    assert address not in sign_in(sam).get(probes_url()).content.decode()
+    assert sign_in(sam).get(address).status_code == 403
