@@ -182,9 +182,7 @@ def main() -> None:
         for _ in range(CONCURRENT_ROUNDS):
             rates["raw"] = max(rates["raw"], measure_rate(raw))
             rates["ours"] = max(rates["ours"], measure_rate(lambda: probe.observe(target)))
-        promises.note(
-            f"raw ssl loop with {THREADS} threads: {rates['raw']:,.0f} probes/s; ours: {rates['ours'] / rates['raw']:.2f} of it"
-        )
+        promises.note(f"raw ssl loop with {THREADS} threads: {rates['raw']:,.0f} probes/s; ours: {rates['ours'] / rates['raw']:.2f} of it")
         promises.at_least(f"probes a second with {THREADS} threads", rates["ours"], 700, "/s")
     promises.finish()
 
