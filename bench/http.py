@@ -23,6 +23,8 @@ from urllib.parse import quote
 from bench.ground import portal_on_scratch_cluster
 from bench.promises import Promises, take_turns
 from bench.sites import Site, serve_site
+from readiness.probes.addresses import AddressPolicy
+from readiness.probes.base import Target, TargetEndpoint
 
 # Short turns, many of them: the least of them then fell between what else the machine does.
 PROBES, ROUNDS, BATCH = 25, 40, 25
@@ -95,10 +97,7 @@ def make_stored_measure(site: Site) -> Callable[[], float]:
     return measure
 
 
-def make_target(site: Site) -> "Target":  # noqa: F821
-    from readiness.probes.addresses import AddressPolicy
-    from readiness.probes.base import Target, TargetEndpoint
-
+def make_target(site: Site) -> Target:
     policy = AddressPolicy(allow_loopback=True)
     endpoint = TargetEndpoint(role="frontend", url=site.url)
     return Target(label="site", endpoints=(endpoint,), ca_pem=site.ca_pem, timeout_seconds=20, address_policy=policy)
@@ -182,7 +181,9 @@ def main() -> None:
         for _ in range(CONCURRENT_ROUNDS):
             rates["raw"] = max(rates["raw"], measure_rate(raw))
             rates["ours"] = max(rates["ours"], measure_rate(lambda: probe.observe(target)))
-        promises.note(f"raw ssl loop with {THREADS} threads: {rates['raw']:,.0f} probes/s; ours: {rates['ours'] / rates['raw']:.2f} of it")
+        promises.note(
+            f"raw ssl loop, {THREADS} threads: {rates['raw']:,.0f}/s; ours {rates['ours'] / rates['raw']:.2f} of it"
+        )
         promises.at_least(f"probes a second with {THREADS} threads", rates["ours"], 700, "/s")
     promises.finish()
 

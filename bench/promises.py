@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 
 class Promises:
@@ -14,10 +14,10 @@ class Promises:
         print(f"{title} (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)", flush=True)
 
     def at_least(self, what: str, measured: float, promised: float, unit: str = "") -> None:
-        self._hold(what, f"{measured:,.4g}{unit}", f"at least {promised:,.4g}{unit}", is_kept=measured >= promised)
+        self._hold(what, _word(measured, unit), f"at least {_word(promised, unit)}", is_kept=measured >= promised)
 
     def at_most(self, what: str, measured: float, promised: float, unit: str = "") -> None:
-        self._hold(what, f"{measured:,.4g}{unit}", f"at most {promised:,.4g}{unit}", is_kept=measured <= promised)
+        self._hold(what, _word(measured, unit), f"at most {_word(promised, unit)}", is_kept=measured <= promised)
 
     def note(self, text: str) -> None:
         """Something to know beside the promises: an absolute figure, or why a peer is absent."""
@@ -32,6 +32,10 @@ class Promises:
         print(f"  {what}: {measured} (promised: {promised}): {'kept' if is_kept else 'missed'}", flush=True)
 
 
+def _word(number: float, unit: str) -> str:
+    return f"{number:,.0f}{unit}" if number >= 100 else f"{number:.3g}{unit}"
+
+
 def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
     """Measures every way once a round, one after the other, so that all meet the same load; the least of each counts.
 
@@ -42,8 +46,3 @@ def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
         for name, measure in ways.items():
             costs[name].append(measure())
     return {name: min(each) for name, each in costs.items()}
-
-
-def list_missed(statuses: Iterable[tuple[str, int]]) -> list[str]:
-    """The names whose exit status is not 0."""
-    return [name for name, status in statuses if status]

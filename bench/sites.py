@@ -46,7 +46,7 @@ class Site:
 def serve_site(
     host: str = "127.0.0.1", port: int = 0, plain_port: int | None = None, processes: int = 2
 ) -> Iterator[Site]:
-    """Serve a page over TLS in `processes`, one connection each at a time, and a redirect on `plain_port` in one, until the block ends.
+    """Serve a page over TLS in `processes`, each one connection at a time, and a redirect on `plain_port`, for a block.
 
     Raises PermissionError or another OSError when a port cannot be had.
     """

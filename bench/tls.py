@@ -19,7 +19,7 @@ from bench.sites import Site, serve_site
 
 SSLYZE = "sslyze==6.3.1"
 ROUNDS, OURS_A_ROUND = 7, 15
-_PEER = '''
+_PEER = """
 import json, sys, time
 from pathlib import Path
 from sslyze import (CertificateInfoExtraArgument, ScanCommandsExtraArguments, Scanner, ServerNetworkLocation,
@@ -39,7 +39,7 @@ for line in sys.stdin:
         deployment = result.scan_result.certificate_info.result.certificate_deployments[0]
         verified = any(each.was_validation_successful for each in deployment.path_validation_results)
     print(json.dumps([seconds, result.scan_status.name, verified]), flush=True)
-'''
+"""
 
 
 def install_peer(folder: Path) -> Path | None:

@@ -21,6 +21,7 @@ urlpatterns = [
     path("<slug:slug>/items/<str:key>/tick/", checklists.tick_item, name="tick_item"),
     path("<slug:slug>/items/<str:key>/comment/", checklists.comment_item, name="comment_item"),
     path("<slug:slug>/probes/", probes.show_probes, name="environment_probes"),
+    path("<slug:slug>/evidence/<str:name>", probes.show_screenshot, name="screenshot"),
     path("<slug:slug>/probes/now/", probes.probe_now, name="probe_now"),
     path("<slug:slug>/probes/<slug:kind>/", probes.show_history, name="probe_history"),
     path("<slug:slug>/probes/<slug:kind>/mute/", maintenance.mute_probe, name="mute_probe"),

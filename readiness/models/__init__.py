@@ -10,11 +10,13 @@ from readiness.models.probes import (
     ProbeState,
     StatusChange,
 )
+from readiness.models.scenarios import ExpectedRecord, Scenario, ScenarioSecret
 
 __all__ = [
     "Database",
     "Endpoint",
     "Environment",
+    "ExpectedRecord",
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
@@ -22,5 +24,7 @@ __all__ = [
     "ProbeRun",
     "ProbeSchedule",
     "ProbeState",
+    "Scenario",
+    "ScenarioSecret",
     "StatusChange",
 ]

@@ -16,6 +16,7 @@ from django_q.models import OrmQ
 
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
+from readiness import evidence
 from readiness.models import Environment, ItemEvent, MaintenanceWindow
 from tests.readiness.factories import make_ready
 
@@ -111,6 +112,7 @@ class World:
             "key": "backup_strategy" if "item" in name else "x-y",
             "kind": "http",
             "uidb36": "1",
+            "name": evidence.list_screenshots(self.environment.pk)[0].name,
         }[parameter]
 
     def _pk(self, name: str) -> int:
@@ -136,6 +138,7 @@ class World:
 def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     environment = make_ready()
     backup = Backup.objects.get()
+    evidence.keep_screenshots(environment.pk, {"390x844": b"\x89PNG"})
     return World(
         environment=environment,
         backup=backup,
@@ -180,7 +183,7 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
-    assert names == known | rest | {"probe_history"}
+    assert names == known | rest | {"probe_history", "screenshot"}
 
 
 def test_it_sends_anonymous_visitors_to_sign_in(world: World, client: Client) -> None:
