@@ -5,8 +5,6 @@ Other work on the machine only ever adds time, so the best run is the one that i
 Run from the project's root: `python -m bench.postgres_health [TABLES]`.
 """
 
-import os
-import statistics
 import sys
 import tempfile
 import time
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+from bench.promises import Promises
 from portal.embedded_postgres import Cluster
 from readiness.probes.addresses import AddressPolicy
 from readiness.probes.base import TargetOptions
@@ -44,6 +43,7 @@ def make_tables(dsn: str, tables: int) -> None:
 
 def main() -> None:
     tables = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
+    promises = Promises("postgres health")
     with tempfile.TemporaryDirectory(prefix="preflight-bench-") as folder:
         cluster = Cluster.locate(Path(folder) / "var")
         try:
@@ -64,16 +64,12 @@ def main() -> None:
                 seconds.append(time.perf_counter() - started)
                 assert result.reason is None, result.reason
                 assert not result.data["unread"], result.data["unread"]
-            shown = ", ".join(f"{each:.2f}" for each in seconds)
-            median, best = statistics.median(seconds), min(seconds)
-            verdict = "kept" if best < PROMISE_SECONDS else "BROKEN"
-            print(f"postgres health, {result.data['tables']:,} tables, {len(result.findings)} findings: {shown} s")
-            print(
-                f"best {best:.2f} s, median {median:.2f} s at load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-            )
-            print(f"promise under {PROMISE_SECONDS:.0f} s, by the best run: {verdict}")
+            promises.note(f"runs: {', '.join(f'{each:.2f}' for each in seconds)} s; {len(result.findings)} findings")
+            what = f"a verdict on {result.data['tables']:,} tables"
+            promises.at_most(what, min(seconds), PROMISE_SECONDS, " s")
         finally:
             cluster.remove()
+    promises.finish()
 
 
 if __name__ == "__main__":

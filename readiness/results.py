@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from readiness.probes.uptime import Standing, account, stand
 SUMMARY_LENGTH = 300
 _SQL = Path(__file__).with_name("sql")
 _Key = tuple[int, str]
-_Period = tuple[int, str, str, datetime]
+_Hour = tuple[int, str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def record(observed: Iterable[Observed]) -> Recorded:
         known = _lock_states(cursor, sorted({one.key for one in ordered}))
         rows: list[dict[str, Any]] = []
         newest: dict[_Key, dict[str, Any]] = {}
-        rollups: dict[_Period, _Rollup] = {}
+        rollups: dict[_Hour, _Rollup] = {}
         changes: list[StatusChange] = []
         for one in ordered:
             row = _as_row(one)
@@ -100,7 +100,7 @@ def record(observed: Iterable[Observed]) -> Recorded:
             row.update(_as_state(known[key]), is_newest=True)
         cursor.execute(
             _read_sql("store_results"),
-            [_to_json(rows), _to_json([_as_rollup_row(period, one) for period, one in rollups.items()])],
+            [_to_json(rows), _to_json([_as_rollup_row(key, one) for key, one in rollups.items()])],
         )
         waiting = {key for key in newest if known[key].confirmed.is_pending}
         return Recorded(StatusChange.objects.bulk_create(changes), waiting)
@@ -158,28 +158,25 @@ def _lock_states(cursor: CursorWrapper, keys: Sequence[_Key]) -> dict[_Key, _Kno
     }
 
 
-def _roll_up(rollups: dict[_Period, _Rollup], before: _Known | None, one: Observed) -> None:
-    """The time since the result before counts as that result stood; the run itself counts where it happened."""
+def _roll_up(rollups: dict[_Hour, _Rollup], before: _Known | None, one: Observed) -> None:
+    """The time since the result before counts as that result stood; the run itself counts where it happened.
+
+    By hours only: the statement that stores them adds them to their days too.
+    """
     if before is not None and before.standing:
         for stretch in account(before.observed_at, one.at, Standing(before.standing), one.interval_seconds):
-            for rollup in _periods(rollups, one.key, stretch.hour):
-                if stretch.standing is Standing.UP:
-                    rollup.up += stretch.seconds
-                elif stretch.standing is Standing.DOWN:
-                    rollup.down += stretch.seconds
-                else:
-                    rollup.maintenance += stretch.seconds
-    for rollup in _periods(rollups, one.key, one.at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)):
-        rollup.runs += 1
-        rollup.duration_ms_sum += one.result.duration_ms
-        rollup.duration_ms_max = max(rollup.duration_ms_max, one.result.duration_ms)
-
-
-def _periods(rollups: dict[_Period, _Rollup], key: _Key, hour: datetime) -> tuple[_Rollup, _Rollup]:
-    return (
-        rollups.setdefault((*key, "h", hour), _Rollup()),
-        rollups.setdefault((*key, "d", hour.replace(hour=0)), _Rollup()),
-    )
+            rollup = rollups.setdefault((*one.key, stretch.hour), _Rollup())
+            if stretch.standing is Standing.UP:
+                rollup.up += stretch.seconds
+            elif stretch.standing is Standing.DOWN:
+                rollup.down += stretch.seconds
+            else:
+                rollup.maintenance += stretch.seconds
+    hour = one.at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    rollup = rollups.setdefault((*one.key, hour), _Rollup())
+    rollup.runs += 1
+    rollup.duration_ms_sum += one.result.duration_ms
+    rollup.duration_ms_max = max(rollup.duration_ms_max, one.result.duration_ms)
 
 
 def _as_row(one: Observed) -> dict[str, Any]:
@@ -211,10 +208,20 @@ def _as_state(known: _Known) -> dict[str, Any]:
     }
 
 
-def _as_rollup_row(period: _Period, one: _Rollup) -> dict[str, Any]:
-    environment_id, kind, length, starts_at = period
-    key = {"environment_id": environment_id, "kind": kind, "period": length, "starts_at": starts_at.isoformat()}
-    return {**key, **asdict(one)}
+def _as_rollup_row(key: _Hour, one: _Rollup) -> dict[str, Any]:
+    environment_id, kind, hour = key
+    # Spelled out: dataclasses.asdict copies every value deeply, which took a fifth of the time of storing.
+    return {
+        "environment_id": environment_id,
+        "kind": kind,
+        "starts_at": hour.isoformat(),
+        "up": one.up,
+        "down": one.down,
+        "maintenance": one.maintenance,
+        "runs": one.runs,
+        "duration_ms_sum": one.duration_ms_sum,
+        "duration_ms_max": one.duration_ms_max,
+    }
 
 
 def _as_change(one: Observed, before: _Known | None) -> StatusChange:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from django.conf import settings
+from django.utils import timezone
 
 from readiness.claims import DATABASE_KINDS, deadline_seconds
+from readiness.database_history import read_previous, read_size_history
 from readiness.models import Database, Environment, Scenario
 from readiness.models.scenarios import parse_stored_scenario
 from readiness.probes.addresses import AddressPolicy
-from readiness.probes.base import ExpectedRecord, Target, TargetEndpoint, TargetOptions
+from readiness.probes.base import ExpectedRecord, PlanLimits, Target, TargetEndpoint, TargetOptions
 from readiness.probes.scenario import make_scenario_target
 
 
@@ -60,6 +62,9 @@ def build_database_target(environment: Environment, database: Database) -> Targe
         ca_pem=environment.ca_bundle,
         timeout_seconds=settings.PROBE_TIMEOUT_SECONDS,
         address_policy=address_policy(),
+        plan=PlanLimits(database.plan_connections, database.plan_storage_bytes, database.region),
+        previous=read_previous(environment.pk, database.name),
+        size_history=read_size_history(environment.pk, database.name, timezone.now()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from readiness.views import checklists, environments, maintenance, probes
+from readiness.views import checklists, environments, maintenance, probes, scenarios
 
 urlpatterns = [
     path("add/", environments.add_environment, name="add_environment"),
@@ -17,6 +17,14 @@ urlpatterns = [
     path("<slug:slug>/databases/<int:pk>/", environments.save_database, name="change_database"),
     path("<slug:slug>/databases/<int:pk>/remove/", environments.remove_database, name="remove_database"),
     path("<slug:slug>/databases/<int:pk>/test/", environments.test_connection, name="test_connection"),
+    path("<slug:slug>/scenarios/", scenarios.add_scenario, name="add_scenario"),
+    path("<slug:slug>/scenarios/<int:pk>/", scenarios.change_scenario, name="change_scenario"),
+    path("<slug:slug>/scenarios/<int:pk>/switch/", scenarios.switch_scenario, name="switch_scenario"),
+    path("<slug:slug>/scenarios/<int:pk>/remove/", scenarios.remove_scenario, name="remove_scenario"),
+    path("<slug:slug>/secrets/", scenarios.store_secret, name="store_secret"),
+    path("<slug:slug>/secrets/<int:pk>/remove/", scenarios.remove_secret, name="remove_secret"),
+    path("<slug:slug>/records/", scenarios.add_record, name="add_record"),
+    path("<slug:slug>/records/<int:pk>/remove/", scenarios.remove_record, name="remove_record"),
     path("<slug:slug>/items/<str:key>/", checklists.show_item, name="item"),
     path("<slug:slug>/items/<str:key>/tick/", checklists.tick_item, name="tick_item"),
     path("<slug:slug>/items/<str:key>/comment/", checklists.comment_item, name="comment_item"),

@@ -32,13 +32,22 @@ WITH incoming AS MATERIALIZED (
     WHERE one.is_newest AND NOT one.is_adopted
         AND state.environment_id = one.environment_id AND state.kind = one.kind
         AND state.observed_at < one.observed_at
+), hours AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS one (
+        environment_id bigint, kind text, starts_at timestamptz, up float8, down float8, maintenance float8,
+        runs integer, duration_ms_sum bigint, duration_ms_max integer)
+), periods AS (
+    SELECT environment_id, kind, 'h' AS period, starts_at, up, down, maintenance, runs, duration_ms_sum, duration_ms_max
+    FROM hours
+    UNION ALL
+    SELECT environment_id, kind, 'd', date_trunc('day', starts_at, 'UTC'), sum(up), sum(down), sum(maintenance),
+        sum(runs)::integer, sum(duration_ms_sum), max(duration_ms_max)
+    FROM hours GROUP BY 1, 2, 4
 )
 INSERT INTO readiness_proberollup AS rollup
     (environment_id, kind, period, starts_at, up_seconds, down_seconds, maintenance_seconds, runs, duration_ms_sum,
      duration_ms_max)
-SELECT * FROM json_to_recordset(%s) AS one (
-    environment_id bigint, kind text, period text, starts_at timestamptz, up float8, down float8, maintenance float8,
-    runs integer, duration_ms_sum bigint, duration_ms_max integer)
+SELECT * FROM periods
 ORDER BY environment_id, kind, period, starts_at
 ON CONFLICT (environment_id, kind, period, starts_at) DO UPDATE SET
     up_seconds = rollup.up_seconds + excluded.up_seconds,

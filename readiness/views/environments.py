@@ -17,9 +17,12 @@ from portal.secrets import SecretError
 from readiness import claims, targets
 from readiness.checklists import workflow
 from readiness.forms import DatabaseForm, EndpointForm, EnvironmentForm
-from readiness.models import Database, Endpoint, Environment
+from readiness.models import Database, Endpoint, Environment, ExpectedRecord, Scenario
+from readiness.models.scenarios import parse_stored_scenario
 from readiness.probes.registry import get_probe
 from readiness.probes.runner import run_probe
+from readiness.probes.scenarios.model import ScenarioError
+from readiness.scenario_forms import ExpectedRecordForm, ScenarioAddForm, ScenarioSecretForm
 from readiness.tasks import request_probes
 
 may_change = permission_required("readiness.change_environment", raise_exception=True)
@@ -54,7 +57,7 @@ def change_environment(request: HttpRequest, slug: str) -> HttpResponse:
     if form.errors:
         # The form has written what was typed into its instance; the page around it shows what is stored.
         environment = Environment.objects.get(pk=environment.pk)
-    return _render_settings(request, environment, form=form)
+    return render_settings(request, environment, form=form)
 
 
 @may_change
@@ -85,7 +88,7 @@ def add_endpoint(request: HttpRequest, slug: str) -> HttpResponse:
     environment = get_object_or_404(Environment, slug=slug)
     form = EndpointForm(request.POST, instance=Endpoint(environment=environment))
     if not form.is_valid():
-        return _render_settings(request, environment, endpoint_form=form)
+        return render_settings(request, environment, endpoint_form=form)
     endpoint = form.save()
     audit.record("added the endpoint", actor=request.user, environment=environment, subject=endpoint.url)
     request_probes(environment)
@@ -123,7 +126,7 @@ def save_database(request: HttpRequest, slug: str, pk: int | None = None) -> Htt
         messages.success(request, f"The database {database.name} is being probed now.")
         return redirect("environment_settings", environment.slug)
     if pk is None:
-        return _render_settings(request, environment, database_form=form)
+        return render_settings(request, environment, database_form=form)
     context = {"environment": environment, "form": form, "database": database}
     return render(request, "readiness/database_change.html", context, status=400 if form.errors else 200)
 
@@ -167,15 +170,19 @@ def _find_database(environment: Environment, pk: int) -> Database:
     return database
 
 
-def _render_settings(
+def render_settings(
     request: HttpRequest,
     environment: Environment,
     *,
     form: EnvironmentForm | None = None,
     endpoint_form: EndpointForm | None = None,
     database_form: DatabaseForm | None = None,
+    scenario_form: ScenarioAddForm | None = None,
+    secret_form: ScenarioSecretForm | None = None,
+    record_form: ExpectedRecordForm | None = None,
 ) -> HttpResponse:
-    shown: list[Any] = [form, endpoint_form, database_form]
+    """The settings page; a form that is given is shown with what was typed and what is wrong with it."""
+    shown: list[Any] = [form, endpoint_form, database_form, scenario_form, secret_form, record_form]
     context = {
         "environment": environment,
         "form": form or EnvironmentForm(instance=environment),
@@ -183,10 +190,25 @@ def _render_settings(
         "database_form": database_form or DatabaseForm(instance=Database(environment=environment)),
         "endpoints": environment.endpoints.all(),
         "databases": environment.databases.all(),
+        "scenario_form": scenario_form or ScenarioAddForm(environment=environment),
+        "secret_form": secret_form or ScenarioSecretForm(),
+        "record_form": record_form or ExpectedRecordForm(instance=ExpectedRecord(environment=environment)),
+        "scenarios": [(one, list_missing_secrets(one, environment)) for one in environment.scenarios.all()],
+        "secrets": environment.scenario_secrets.defer("value"),
+        "records": environment.expected_records.all(),
         "tab": "settings",
     }
     has_errors = any(one is not None and one.errors for one in shown)
     return render(request, "readiness/environment_settings.html", context, status=400 if has_errors else 200)
+
+
+def list_missing_secrets(scenario: Scenario, environment: Environment) -> list[str]:
+    """The names of secrets that a scenario sends and that are not stored; none of one that cannot be read."""
+    try:
+        used = parse_stored_scenario(scenario.text).secret_names
+    except ScenarioError:
+        return []
+    return sorted(used - set(environment.scenario_secrets.values_list("name", flat=True)))
 
 
 def _changed(form: EnvironmentForm) -> str:

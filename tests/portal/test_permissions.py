@@ -17,7 +17,15 @@ from django_q.models import OrmQ
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
 from readiness import evidence
-from readiness.models import Environment, ItemEvent, MaintenanceWindow
+from readiness.models import (
+    Environment,
+    ExpectedRecord,
+    ItemEvent,
+    MaintenanceWindow,
+    Scenario,
+    ScenarioSecret,
+)
+from readiness.probes.scenarios.shipped import read_template
 from tests.readiness.factories import make_ready
 
 SignIn = Callable[[User], Client]
@@ -49,6 +57,13 @@ POST_ONLY = {
     "remove_endpoint",
     "remove_database",
     "test_connection",
+    "add_scenario",
+    "switch_scenario",
+    "remove_scenario",
+    "store_secret",
+    "remove_secret",
+    "add_record",
+    "remove_record",
     "tick_item",
     "comment_item",
     "probe_now",
@@ -75,6 +90,7 @@ FORM_PAGES = {
     "environment_settings",
     "add_database",
     "change_database",
+    "change_scenario",
 }
 
 
@@ -100,6 +116,9 @@ class World:
     restore: Restore
     schedule: BackupSchedule
     window: MaintenanceWindow
+    scenario: Scenario
+    secret: ScenarioSecret
+    record: ExpectedRecord
     person: User
 
     def fill(self, name: str, parameter: str) -> str:
@@ -126,6 +145,9 @@ class World:
             "endpoint": endpoint,
             "maintenance": self.window,
             "schedule": self.schedule,
+            "scenario": self.scenario,
+            "secret": self.secret,
+            "record": self.record,
             "verification": self.verification,
             "restore": self.restore,
         }
@@ -146,6 +168,9 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         restore=Restore.objects.create(backup=backup, target_database="again"),
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
         window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
+        scenario=Scenario.objects.create(environment=environment, name="login", text=read_template("login")),
+        secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
+        record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
         person=make_user("petra", "Stakeholder"),
     )
 
@@ -268,6 +293,9 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("environment_settings", ["shop"], {"otto", "ada"}),
         ("retire_environment", ["shop"], {"otto", "ada"}),
         ("add_schedule", ["shop"], {"otto", "ada"}),
+        ("add_scenario", ["shop"], {"otto", "ada"}),
+        ("store_secret", ["shop"], {"otto", "ada"}),
+        ("add_record", ["shop"], {"otto", "ada"}),
         ("confirm_key", [], {"otto", "ada"}),
         ("add_environment", [], {"otto", "ada"}),
         ("invite_person", [], {"ada"}),

@@ -6,8 +6,10 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from portal.secrets import SecretError
-from readiness.models import Database, Endpoint, Environment
-from readiness.probes.base import TargetEndpoint
+from readiness.models import Database, Endpoint, Environment, Scenario, ScenarioSecret
+from readiness.models import ExpectedRecord as StoredRecord
+from readiness.probes.base import ExpectedRecord, TargetEndpoint
+from readiness.probes.scenarios.model import ScenarioError
 from readiness.targets import build_targets
 from tests.readiness.factories import make_environment
 
@@ -63,3 +65,52 @@ def test_it_takes_the_address_policy_from_the_settings(shop: Environment, settin
 
     assert target.address_policy.allow_loopback is allowed
     assert target.address_policy.allow_private is allowed
+
+
+def test_it_gives_dns_the_records_that_are_expected_and_whom_to_ask(shop: Environment, settings: Settings) -> None:
+    settings.PROBE_NAMESERVERS = ["192.0.2.53"]
+    StoredRecord.objects.create(environment=shop, name="www.example.org", type="A", values=["192.0.2.7"])
+
+    (target,) = build_targets(shop, "dns")
+
+    assert target.expected_records == (ExpectedRecord("A", ("192.0.2.7",), "www.example.org"),)
+    assert target.nameservers == ("192.0.2.53",)
+    assert build_targets(shop, "http")[0].expected_records == ()
+
+
+STEPS = 'name = "Walk"\nbase_url = "https://shop.example.org"\n[[steps]]\nname = "Open"\nurl = "/"\n'
+
+
+def test_it_makes_one_target_of_each_enabled_scenario_with_the_secrets_it_uses(shop: Environment) -> None:
+    using = STEPS + 'headers = { X = "{{ secret.token }}" }\n'
+    Scenario.objects.create(environment=shop, name="create", text="deadline_seconds = 500\n" + using)
+    Scenario.objects.create(environment=shop, name="login", text="deadline_seconds = 7\n" + STEPS)
+    Scenario.objects.create(environment=shop, name="off", text=STEPS, is_enabled=False)
+    ScenarioSecret.objects.create(environment=shop, name="token", value="s3cret")
+    ScenarioSecret.objects.create(environment=shop, name="other", value="unused-s3cret")
+
+    targets = build_targets(shop, "scenario")
+
+    assert [(target.label, dict(target.secrets), target.timeout_seconds) for target in targets] == [
+        ("create", {"token": "s3cret"}, 60),
+        ("login", {}, 7),
+    ]
+    assert [target.scenario.name for target in targets if target.scenario] == ["create", "login"]
+    assert "s3cret" not in repr(targets)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        STEPS.replace("https://shop.example.org", "env:SHOP_DSN"),
+        STEPS + '[secrets]\ntoken = "env:SHOP_DSN"\n',
+    ],
+)
+def test_it_follows_no_reference_of_a_stored_scenario_however_it_was_stored(
+    shop: Environment, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("SHOP_DSN", "https://s3cret.example.org")
+    Scenario.objects.create(environment=shop, name="login", text=text)
+
+    with pytest.raises(ScenarioError):
+        build_targets(shop, "scenario")
