@@ -98,7 +98,7 @@ def _sweep_scratch(job: Verification | Restore) -> None:
     if not job.scratch:
         return
     if isinstance(job, Restore):
-        server = servers.find_maintenance(servers.server_of_restore(job), _reaper_name())
+        server = servers.find_maintenance(servers.server_of_restore(job), _reaper_name(), or_own=True)
     else:
         server = find_server(job.scratch["server"], job.backup)
     _end_sessions(server, job.application_name)

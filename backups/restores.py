@@ -36,7 +36,8 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     storage.check_manifest(backup.artifact, backup.manifest_sha256)
     storage.open_artifact(backup.artifact).close()
     own = servers.server_of_restore(job)
-    (server,) = run.wait_for(lambda: servers.find_maintenance(own, run.application_name))
+    is_new = job.mode == Restore.Mode.NEW
+    (server,) = run.wait_for(lambda: servers.find_maintenance(own, run.application_name, or_own=is_new))
     (facts,) = run.wait_for(lambda: read_server_facts(server, run.application_name))
     is_replaced = job.mode == Restore.Mode.REPLACE and job.target_database in facts.databases
     require_possible(backup, facts, server, None if is_replaced else job.target_database)

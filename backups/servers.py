@@ -125,11 +125,15 @@ def server_of_restore(job: Restore) -> Server:
     return own_server(job.target or job.backup.database)
 
 
-def find_maintenance(server: Server, application_name: str) -> Server:
-    """The same server by a database that is never renamed, and is there when the wanted one is not. Raises JobError."""
+def find_maintenance(server: Server, application_name: str, *, or_own: bool = False) -> Server:
+    """The same server by a database that is never renamed, and is there when the wanted one is not.
+
+    ``or_own``: where the role is let into none of them, the database it was given does, as long as that one keeps its
+    name. Raises JobError.
+    """
     first: JobError | None = None
-    for name in _MAINTENANCE_DATABASES:
-        candidate = server.with_database(name)
+    candidates = [server.with_database(name) for name in _MAINTENANCE_DATABASES] + ([server] if or_own else [])
+    for candidate in candidates:
         try:
             candidate.connect(application_name).close()
         except JobError as error:

@@ -14,6 +14,7 @@ from django_q.tasks import async_task
 from backups import catalogue, dumps, pruning, reaper, restores, schedules, store_check, verify
 from backups.errors import JobError, RequestError
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
+from backups.proof_policy import is_proof_due
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ def take_backup(backup_id: int) -> str:
     if backup is None or backup.state != State.DONE:
         return "not taken" if backup is None else backup.status
     for kind, read in ((Verification.Kind.VERIFY, verify.verify), (Verification.Kind.PROVE, verify.prove)):
+        if kind == Verification.Kind.PROVE and not is_proof_due(backup, timezone.now()):
+            break
         try:
             request = catalogue.request_verification(backup, kind, trigger=backup.trigger)
         except RequestError as error:
@@ -86,6 +89,8 @@ def tick() -> int:
             logger.warning("Schedule %s was skipped: %s", schedule, error)
     for kind in Verification.Kind.values:
         for backup in catalogue.find_unread(kind, now, TASK_PATIENCE):
+            if kind == Verification.Kind.PROVE and not is_proof_due(backup, now):
+                continue
             with suppress(RequestError):
                 enqueue(catalogue.request_verification(backup, kind, trigger=backup.trigger))
     for model in catalogue.JOB_MODELS:

@@ -9,8 +9,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from backups import servers
-from backups.errors import JobError
-from backups.servers import parse_server
+from backups.errors import ErrorCode, JobError
+from backups.servers import find_maintenance, parse_server
+from tests.conftest import Server
 
 URL = "postgresql://app:s3cret@db.example:5433/shop?sslmode=require"
 
@@ -54,3 +55,22 @@ def test_it_proves_on_the_portals_own_server_unless_another_is_given(settings: S
     assert servers.proof_server().parameters["dbname"] == settings.DATABASES["default"]["NAME"]
     settings.PROOF_DATABASE_URL = URL
     assert servers.proof_server().place.server == "db.example:5433"
+
+
+def test_it_keeps_to_the_given_database_where_no_other_lets_it_in(server: Server) -> None:
+    server.create_database("tenant")
+    with server.connect() as other:
+        other.execute("DROP ROLE IF EXISTS tenant")
+        other.execute("CREATE ROLE tenant LOGIN PASSWORD 'rents'")
+        other.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+    try:
+        tenant = parse_server("postgresql://tenant:rents@" + server.url("tenant").rpartition("@")[2])
+        assert find_maintenance(tenant, "test", or_own=True).place.database == "tenant"
+        with pytest.raises(JobError) as refused:
+            find_maintenance(tenant, "test")
+        assert refused.value.code == ErrorCode.PERMISSION
+        assert find_maintenance(parse_server(server.url("gone")), "test").place.database == "postgres"
+    finally:
+        with server.connect() as other:
+            other.execute("GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC")
+            other.execute("DROP ROLE tenant")
