@@ -232,6 +232,14 @@ READINESS_PROBES = {
     "postgres": "readiness.probes.postgres.PostgresProbe",
 }
 READINESS_BACKUP_FACTS = "backups.probes.read_backup_facts"
+READINESS_TRACKERS = {
+    "sentry": "readiness.trackers.sentry.SentryAdapter",
+    "glitchtip": "readiness.trackers.glitchtip.GlitchTipAdapter",
+    "bugsink": "readiness.trackers.bugsink.BugsinkAdapter",
+}
+TRACKER_QUICK_SYNC_SECONDS = env.number("TRACKER_QUICK_SYNC_SECONDS", 30, at_least=10)
+TRACKER_SYNC_SECONDS = env.number("TRACKER_SYNC_SECONDS", 300, at_least=60)
+DEAD_MANS_SWITCH_URL = env.text("DEAD_MANS_SWITCH_URL", shown="none")
 PROBE_INTERVAL_SECONDS = env.number("PROBE_INTERVAL_SECONDS", 60, at_least=10)
 PROBE_TIMEOUT_SECONDS = env.number("PROBE_TIMEOUT_SECONDS", 15, at_least=1)
 PROBE_CONCURRENCY = env.number("PROBE_CONCURRENCY", 16, at_least=1)

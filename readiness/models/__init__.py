@@ -1,17 +1,28 @@
 """The tables of readiness, by concern."""
 
+from readiness.models.alerts import Alert, AlertRule, Channel, Maintenance, Notification
 from readiness.models.checklists import ItemEvent, ItemState
 from readiness.models.environments import Database, Endpoint, Environment
 from readiness.models.probes import ProbeRun, ProbeSchedule, ProbeState, StatusChange
+from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, TrackerProject
 
 __all__ = [
+    "Alert",
+    "AlertRule",
+    "Channel",
     "Database",
     "Endpoint",
     "Environment",
     "ItemEvent",
     "ItemState",
+    "Maintenance",
+    "Notification",
     "ProbeRun",
     "ProbeSchedule",
     "ProbeState",
     "StatusChange",
+    "Tracker",
+    "TrackerEvent",
+    "TrackerIssue",
+    "TrackerProject",
 ]
