@@ -205,9 +205,10 @@ def _make_card(assessment: Assessment, running: str) -> Card:
     )
 
 
-def _urgency(card: Card) -> tuple[bool, int, str]:
-    """Sort key, worst first: not ready before ready, then the most blockers."""
-    return card.is_go, -card.blocker_count, card.environment.name
+def _urgency(card: Card) -> tuple[bool, int, int, str]:
+    """Sort key, worst first: not ready before ready, then what fails before what is merely not connected yet."""
+    failing = sum(cell.status == "fail" for cell in card.cells)
+    return card.is_go, -failing, -card.blocker_count, card.environment.name
 
 
 def _word_for(fact: ProbeFact) -> str:
@@ -216,7 +217,7 @@ def _word_for(fact: ProbeFact) -> str:
         return f"{data['days_left']} d"
     if fact.kind == "headers" and data.get("grade"):
         return str(data["grade"])
-    if fact.reason:
+    if fact.reason and fact.reason != "internal":
         return word_reason(fact.reason)
     return {"pass": "healthy", "warn": "warning", "fail": "failing", "error": "could not tell", "skipped": "skipped"}[
         fact.status or "error"

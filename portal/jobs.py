@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 from django_q.models import Schedule
+from django_q.signals import post_execute
 
 from portal.models import WorkerPulse
+from readiness.models import ProbeSchedule
 
 CLUSTERS = ("default", "long")
 ALIVE_SECONDS = 45
+PULSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,33 @@ def setup_schedules() -> None:
     ).delete()
 
 
-def beat(cluster: str) -> None:
-    """Runs as a task: proof that ``cluster`` fetched something from its queue and executed it."""
-    WorkerPulse.objects.update_or_create(
-        cluster=cluster, defaults={"returned_at": timezone.now(), "host": socket.gethostname()}
-    )
+def beat() -> None:
+    """Runs as a task that has nothing to do but come back."""
+
+
+def note_returns(cluster: str) -> None:
+    """From now on every task that comes back in this process and its forks leaves a pulse, at most one a second.
+
+    The signal is sent by the process that stores results, once the queue knows that the task is done. So a pulse
+    proves the whole way; one written by the task itself comes from a cluster whose results nobody reads any more.
+    """
+    written_at = 0.0
+
+    def note_return(**kwargs: Any) -> None:
+        nonlocal written_at
+        if time.monotonic() - written_at < PULSE_SECONDS:
+            return
+        written_at = time.monotonic()
+        WorkerPulse.objects.update_or_create(
+            cluster=cluster, defaults={"returned_at": timezone.now(), "host": socket.gethostname()}
+        )
+
+    post_execute.connect(note_return, weak=False)
+
+
+def has_lost_probes(now: datetime) -> bool:
+    """Whether a claim on a probe ran out: its worker died, or is far behind."""
+    return ProbeSchedule.objects.filter(claimed_until__lte=now, is_enabled=True).exists()
 
 
 @dataclass(frozen=True)

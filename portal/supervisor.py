@@ -1,7 +1,7 @@
-"""Keeps one qcluster alive; reads WorkerPulse and leases, starts and ends the cluster's process group.
+"""Keeps one qcluster alive; reads WorkerPulse, schedules and leases, starts and ends the cluster's process group.
 
 A killed idle worker can leave a cluster's queue locked while every process looks alive (docs/explanation/jobs.md), so
-life is a heartbeat that went through the queue and came back, not a list of processes.
+life is a task that went through the queue and came back, and a schedule that is kept, not a list of processes.
 """
 
 from __future__ import annotations
@@ -19,16 +19,22 @@ from datetime import datetime, timedelta
 from types import FrameType
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Min
 from django.utils import timezone
+from django_q.models import Schedule
 from django_q.tasks import async_task
 
+from portal.jobs import has_lost_probes
 from portal.models import WorkerPulse
+from readiness.claims import CLAIM_TIMEOUTS
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
 SILENCE_SECONDS = 30
+# The cluster looks at its schedules every half minute.
+OVERDUE_SECONDS = 60
 LONGEST_BACK_OFF_SECONDS = 10
 REAP_SECONDS = 30
 STOP_SECONDS = 20
@@ -37,17 +43,33 @@ STEP_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Watch:
-    """What the supervisor knows about its cluster. ``alive_at`` is the last sign of life, the start included."""
+    """What the supervisor knows about its cluster.
 
-    started_at: datetime
+    ``watched_since`` is the start, or the end of a time in which nobody could look; ``alive_at`` is the last sign of
+    life, both of these included.
+    """
+
+    watched_since: datetime
     alive_at: datetime
     beat_sent_at: datetime | None = None
     restarts: int = 0
 
 
-def is_silent(watch: Watch, now: datetime) -> bool:
+def silence_seconds(probe_timeout_seconds: int) -> int:
+    """How long a cluster may give no sign of life: more than a batch of probes takes whose targets are all dead."""
+    return max(SILENCE_SECONDS, CLAIM_TIMEOUTS * (probe_timeout_seconds + 1) + HEARTBEAT_SECONDS)
+
+
+def is_silent(watch: Watch, now: datetime, seconds: int) -> bool:
     """Whether the cluster gave no sign of life for so long that it must be taken for wedged."""
-    return now - watch.alive_at > timedelta(seconds=SILENCE_SECONDS)
+    return now - watch.alive_at > timedelta(seconds=seconds)
+
+
+def is_overdue(watch: Watch, next_run_at: datetime | None, now: datetime) -> bool:
+    """Whether a schedule waits for so long that nobody can be keeping it, though tasks come back."""
+    if next_run_at is None:
+        return False
+    return now - max(next_run_at, watch.watched_since) > timedelta(seconds=OVERDUE_SECONDS)
 
 
 def needs_beat(watch: Watch, now: datetime) -> bool:
@@ -59,7 +81,7 @@ def needs_beat(watch: Watch, now: datetime) -> bool:
 
 
 def hear(watch: Watch, returned_at: datetime | None) -> Watch:
-    """The watch after looking for a heartbeat; one that came back since the start also forgives the restarts."""
+    """The watch after looking for a pulse; one that came since the start also forgives the restarts."""
     if returned_at is None or returned_at <= watch.alive_at:
         return watch
     return replace(watch, alive_at=returned_at, restarts=0)
@@ -81,7 +103,8 @@ class Supervisor:
         self._is_stopping = False
         self._reaped_at: datetime | None = None
         now = timezone.now()
-        self._watch = Watch(started_at=now, alive_at=now)
+        self._watch = Watch(watched_since=now, alive_at=now)
+        self._silence_seconds = silence_seconds(settings.PROBE_TIMEOUT_SECONDS)
         self._could_tell = True
 
     def run(self) -> None:
@@ -101,24 +124,34 @@ class Supervisor:
             return
         now = timezone.now()
         try:
-            self._listen(now)
-        except DatabaseError:
+            next_run_at = self._listen(now)
+        except (DatabaseError, InterfaceError):
             self._lose_sight()
             return
         if not self._could_tell:
             # Silence while nobody could listen proves nothing.
-            self._could_tell, self._watch = True, replace(self._watch, alive_at=now, beat_sent_at=None)
-        if is_silent(self._watch, now):
-            self._restart(f"no heartbeat came back for {SILENCE_SECONDS} seconds")
+            self._could_tell = True
+            self._watch = replace(self._watch, watched_since=now, alive_at=now, beat_sent_at=None)
+        if is_silent(self._watch, now, self._silence_seconds):
+            self._restart(f"no task came back for {self._silence_seconds} seconds")
+        elif is_overdue(self._watch, next_run_at, now):
+            self._restart(f"nobody kept its schedules for {OVERDUE_SECONDS} seconds")
 
-    def _listen(self, now: datetime) -> None:
+    def _listen(self, now: datetime) -> datetime | None:
+        """Notice signs of life and ask for the next one; when the first of the cluster's schedules is due."""
         pulse = WorkerPulse.objects.filter(cluster=self.cluster).values_list("returned_at", flat=True).first()
         self._watch = hear(self._watch, pulse)
         if self.cluster == "long":
             self._listen_to_leases(now)
         if needs_beat(self._watch, now):
-            async_task("portal.jobs.beat", self.cluster, cluster=self.cluster, group="heartbeat", save=False)
+            async_task("portal.jobs.beat", cluster=self.cluster, group="heartbeat", save=False)
             self._watch = replace(self._watch, beat_sent_at=now)
+            if self.cluster == "default" and has_lost_probes(now):
+                # The next tick by schedule may be a minute away, and the claim has cost most of another.
+                async_task("readiness.tasks.tick", cluster="default", group="tick")
+        schedules = Schedule.objects.filter(cluster=self.cluster).exclude(repeats=0)
+        next_run_at: datetime | None = schedules.aggregate(first=Min("next_run"))["first"]
+        return next_run_at
 
     def _listen_to_leases(self, now: datetime) -> None:
         """Dumps fill the workers of `long`: a job that renews its lease counts as life. What was lost is reaped."""
@@ -137,7 +170,7 @@ class Supervisor:
 
     def _start(self) -> None:
         now = timezone.now()
-        self._watch = Watch(started_at=now, alive_at=now, restarts=self._watch.restarts)
+        self._watch = Watch(watched_since=now, alive_at=now, restarts=self._watch.restarts)
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and file
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker", self.cluster, "--bare", str(os.getpid())],
             env={**os.environ, "Q_CLUSTER_NAME": self.cluster},
@@ -152,7 +185,7 @@ class Supervisor:
         """The first task of a schedule runs half a minute after a cluster starts; probes shall not wait for that."""
         try:
             async_task("readiness.tasks.tick", cluster="default", group="tick")
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             self._lose_sight()
 
     def _restart(self, why: str) -> None:

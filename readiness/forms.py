@@ -107,7 +107,8 @@ class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # Beside the environment's own form on one page: ids are not shared.
+        super().__init__(*args, **{"auto_id": "id_database_%s", **kwargs})
         if not self.instance.pk:
             self.initial["name"] = "main"
         elif self.instance.dsn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from backups import catalogue, schedules, tasks
 from backups.errors import RequestError
-from backups.models import Backup, BackupSchedule, Trigger
+from backups.models import ACTIVE_STATES, Backup, BackupSchedule, Job, Restore, Trigger, Verification
 from portal import audit, notes
 from portal.demo import databases
 from portal.demo.certificates import Certificates, ensure_certificates
@@ -25,6 +26,8 @@ from readiness.models import Database, Endpoint, Environment
 STAGING, PRODUCTION = "demo-staging", "demo-production"
 SLUGS = (STAGING, PRODUCTION)
 ACTOR = "demonstration"
+STOP_SECONDS = 60
+STEP_SECONDS = 0.2
 
 
 def demo_directory() -> Path:
@@ -61,11 +64,14 @@ def load_demo() -> None:
 
 
 def remove_demo() -> bool:
-    """Takes away everything load_demo made, backups included; it is not loaded again. False when there was none."""
+    """Takes away everything load_demo made, backups included; it is not loaded again. False when there was none.
+
+    Raises databases.DemoError when a backup that is being taken or read does not stop.
+    """
     environments = list(Environment.objects.filter(slug__in=SLUGS, is_demo=True))
     for environment in environments:
+        _stop_work(environment)
         for backup in Backup.objects.filter(environment=environment):
-            catalogue.request_cancel(backup, actor_name=ACTOR)
             catalogue.delete_backup(backup)
         environment.delete()
         audit.record("removed", actor_name=ACTOR, subject=environment.name)
@@ -95,6 +101,26 @@ class DemoSites:
         """Stops serving."""
         for server in self._servers:
             server.close()
+
+
+def _stop_work(environment: Environment) -> None:
+    """Cancels what is queued or running and waits for it; what a dead worker has left is failed by the reaper."""
+    backups = Backup.objects.filter(environment=environment)
+    until = time.monotonic() + STOP_SECONDS
+    while True:
+        jobs: list[Job] = [
+            *backups.filter(state__in=ACTIVE_STATES),
+            *Verification.objects.filter(backup__in=backups, state__in=ACTIVE_STATES),
+            *Restore.objects.filter(backup__in=backups, state__in=ACTIVE_STATES),
+        ]
+        if not jobs:
+            return
+        for job in jobs:
+            catalogue.request_cancel(job, actor_name=ACTOR)
+        tasks.reap()
+        if time.monotonic() > until:
+            raise databases.DemoError(f"{jobs[0]} was asked to stop and has not yet: try again in a minute.")
+        time.sleep(STEP_SECONDS)
 
 
 def _serve_staging() -> SiteServer:

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from readiness.probes.base import Probe
+from readiness.probes.base import DEFAULT_TIMEOUT_SECONDS, Probe
 
 
 def list_kinds() -> list[str]:
@@ -17,6 +17,12 @@ def list_kinds() -> list[str]:
 def get_probe(kind: str) -> Probe[Any]:
     """Return the probe of `kind`. Raises KeyError for a kind that settings do not name."""
     return _load_probe(settings.READINESS_PROBES[kind])
+
+
+def get_default_timeout(kind: str) -> float:
+    """Return the seconds that a target of `kind` gets unless somebody says otherwise."""
+    seconds: float = getattr(get_probe(kind), "default_timeout_seconds", DEFAULT_TIMEOUT_SECONDS)
+    return seconds
 
 
 @functools.cache

@@ -187,6 +187,9 @@ def test_it_refreshes_only_the_part_that_changes(sam: User, sign_in: SignIn) -> 
     whole, part = browser.get("/"), browser.get("/", headers={"HX-Request": "true"})
 
     assert 'hx-get="/"' in whole.content.decode()
+    # Without this, going back to the page shows the part alone, out of the browser's cache.
+    assert "HX-Request" in whole["Vary"]
+    assert "HX-Request" in part["Vary"]
     assert "<html" not in part.content.decode()
     assert "NO-GO" in read_text(part)
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from portal.jobs import CLUSTERS
+from portal.jobs import CLUSTERS, note_returns
 from portal.parent_death import die_with_parent, tie_forks_to_this_process
 from portal.supervisor import Supervisor
 
@@ -24,6 +24,7 @@ class Command(BaseCommand):
         if options["bare"] is not None:
             die_with_parent(options["bare"])
             tie_forks_to_this_process()
+            note_returns(options["cluster"])
             call_command("qcluster")
             return
         # The site may know backups; readiness and the supervisor's own rules do not.

@@ -13,6 +13,7 @@ from readiness.probes.addresses import AddressPolicy
 from readiness.probes.base import (
     DEFAULT_TIMEOUT_SECONDS,
     ConnectTo,
+    ExpectedRecord,
     ProbeResult,
     Status,
     TargetError,
@@ -37,9 +38,12 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("kind", help="what to probe: http, tls, headers, postgres")
+        parser.add_argument("kind", help=f"what to probe: {', '.join(registry.list_kinds())}")
         parser.add_argument(
-            "targets", nargs="+", metavar="TARGET", help="host, host:port or URL; a DSN, env:NAME or file:PATH"
+            "targets",
+            nargs="+",
+            metavar="TARGET",
+            help="host, host:port or URL; a DSN, env:NAME or file:PATH; the TOML file of a scenario",
         )
         parser.add_argument("--ca-file", type=Path, help="PEM file of private roots, trusted beside the system's")
         parser.add_argument(
@@ -53,12 +57,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--timeout",
             type=_parse_seconds,
-            default=DEFAULT_TIMEOUT_SECONDS,
             metavar="S",
-            help="seconds for each target in all (default: %(default)g)",
+            help=f"seconds for each target in all (default: {DEFAULT_TIMEOUT_SECONDS:g}; browser 30; a scenario's own)",
         )
         parser.add_argument(
             "--concurrency", type=_parse_count, default=DEFAULT_CONCURRENCY, metavar="N", help="targets at a time"
+        )
+        parser.add_argument(
+            "--expect",
+            action="append",
+            default=[],
+            type=parse_expected_record,
+            metavar="TYPE=VALUE[,VALUE]",
+            help="what dns should find: A, AAAA or CNAME with all values, none for no such record; repeatable",
+        )
+        parser.add_argument(
+            "--nameserver", action="append", default=[], metavar="ADDRESS[:PORT]", help="whom dns asks; repeatable"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object a line and target")
 
@@ -69,10 +83,12 @@ class Command(BaseCommand):
             raise CommandError(f"There is no probe of kind {kind}; there are {known}.", returncode=EXIT_USAGE)
         target_options = TargetOptions(
             ca_pem=_read_ca_file(options["ca_file"]),
-            timeout_seconds=options["timeout"],
+            timeout_seconds=options["timeout"] or registry.get_default_timeout(kind),
             connect_to=tuple(options["connect_to"]),
             # The operator's own hand: what the operator's machine reaches may be probed, metadata addresses excepted.
             address_policy=AddressPolicy(allow_loopback=True, allow_private=True),
+            expected_records=tuple(options["expect"]),
+            nameservers=tuple(options["nameserver"]),
         )
         results = _probe_targets(kind, options["targets"], target_options, options["concurrency"])
         if options["json"]:
@@ -121,6 +137,14 @@ def parse_connect_to(text: str) -> ConnectTo:
         to_host=match["to_host"].strip("[]"),
         to_port=int(match["to_port"]) if match["to_port"] else None,
     )
+
+
+def parse_expected_record(text: str) -> ExpectedRecord:
+    """Parse TYPE=VALUE[,VALUE]; no value means that there must be no such record."""
+    record_type, equals, values = text.partition("=")
+    if not equals or record_type.upper() not in ("A", "AAAA", "CNAME"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form TYPE=VALUE with A, AAAA or CNAME as type")
+    return ExpectedRecord(record_type.upper(), tuple(filter(None, (value.strip() for value in values.split(",")))))
 
 
 def _parse_seconds(text: str) -> float:

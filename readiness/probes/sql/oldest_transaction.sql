@@ -3,10 +3,11 @@ SELECT
     pid,
     coalesce(datname, '') AS database,
     coalesce(usename, '') AS role,
+    coalesce(quote_ident(usename), '') AS role_quoted,
     coalesce(application_name, '') AS application,
     coalesce(state, '') AS state,
     extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age_seconds,
-    extract(epoch FROM clock_timestamp() - state_change)::float8 AS state_seconds
+    1 AS total
 FROM pg_stat_activity
 WHERE backend_type = 'client backend'
     AND xact_start IS NOT NULL

@@ -1,0 +1,18 @@
+-- Client sessions of any database that hold a transaction open and do nothing, longest first.
+SELECT
+    pid,
+    coalesce(datname, '') AS database,
+    coalesce(usename, '') AS role,
+    coalesce(quote_ident(usename), '') AS role_quoted,
+    coalesce(application_name, '') AS application,
+    coalesce(state, '') AS state,
+    extract(epoch FROM clock_timestamp() - state_change)::float8 AS age_seconds,
+    count(*) OVER () AS total
+FROM pg_stat_activity
+WHERE state IN ('idle in transaction', 'idle in transaction (aborted)')
+    AND backend_type = 'client backend'
+    AND pid <> pg_backend_pid()
+    AND coalesce(application_name, '') NOT IN ('pg_dump', 'pg_restore')
+    AND state_change <= clock_timestamp() - %(idle_in_transaction_warn_seconds)s * interval '1 second'
+ORDER BY state_change
+LIMIT 10
