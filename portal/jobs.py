@@ -34,6 +34,9 @@ RECURRING_JOBS = (
     RecurringJob("Probe what is due", "readiness.tasks.tick", 1),
     RecurringJob("Start backups that are due", "backups.tasks.tick", 1),
     RecurringJob("Fail abandoned backups and restores", "backups.tasks.reap", 1),
+    RecurringJob("Read error trackers", "readiness.tasks.sync_trackers", 1),
+    RecurringJob("Send alerts", "readiness.tasks.send_alerts", 1),
+    RecurringJob("Ping the dead man's switch", "readiness.tasks.ping_dead_mans_switch", 1),
     RecurringJob("Drop old probe runs", "readiness.tasks.prune", 24 * 60),
 )
 

@@ -269,11 +269,19 @@ EMAIL_USE_SSL = bool(EMAIL_CONFIG.get("EMAIL_USE_SSL"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "preflight@localhost")
 
+# The portal's own errors
+SENTRY_DSN = env.text("SENTRY_DSN", shown="none")
+SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
+SENTRY_RELEASE = env.text("SENTRY_RELEASE", shown="none")
+SENTRY_CHECK_INS = env.flag("SENTRY_CHECK_INS", default=True)
+
 # Logs go to stderr: stdout belongs to what a command was asked for.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {"()": "portal.masking.MaskingFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from portal.secrets import SecretError
 from readiness import claims, results, targets
-from readiness.models import Environment, ProbeSchedule
+from readiness.alerts import incidents, rules, send
+from readiness.models import Environment, ProbeSchedule, Tracker
+from readiness.probes import net
 from readiness.probes.base import ErrorReason, ProbeResult, make_error_result
 from readiness.probes.combine import combine_results
+from readiness.probes.http_client import send_request
 from readiness.probes.registry import get_probe, list_kinds
 from readiness.probes.runner import Job, run_batch
+from readiness.trackers import sync
 
 CLUSTER = "default"
 
@@ -69,12 +75,68 @@ def run_probes(schedule_ids: Collection[int]) -> str:
         if several
     )
     claims.release(schedule_ids)
+    if changes:
+        async_task("readiness.tasks.send_alerts", cluster=CLUSTER, group="alerts", save=False)
     return f"{len(found)} results, {len(changes)} changes"
 
 
 def prune() -> str:
     """Drops raw runs that are past their time; runs daily."""
     return f"dropped {results.prune_runs(timezone.now())} runs"
+
+
+def sync_new_issues() -> str:
+    """Reads what is new in every tracker and tells people; every 30 seconds, from the supervisor."""
+    done = _sync_trackers(is_quick=True)
+    return f"{done} trackers; {send_alerts()}" if done else "no tracker is due"
+
+
+def sync_trackers() -> str:
+    """Reads everything of every tracker that is due; runs every minute, each tracker has its own five."""
+    sync.prune_events(timezone.now())
+    return f"{_sync_trackers(is_quick=False)} trackers"
+
+
+def send_alerts() -> str:
+    """What changed -> alerts -> messages; runs every minute, and after every change."""
+    now = timezone.now()
+    seen = rules.evaluate_changes(now) + rules.evaluate_issues(now)
+    rules.evaluate_conditions(now)
+    rules.resolve_issues(now)
+    incidents.follow_up(now)
+    return f"{seen} changes, {send.send_due()} messages"
+
+
+def ping_dead_mans_switch() -> str:
+    """Tells a service outside that workers still work; that one raises the alarm when nothing comes."""
+    if not settings.DEAD_MANS_SWITCH_URL:
+        return "no URL"
+    door = net.Door(net.Deadline(10), targets.address_policy())
+    try:
+        answer = send_request(settings.DEAD_MANS_SWITCH_URL, door, body_bytes=1024)
+    except net.NetError as error:
+        # The URL is a secret: whoever knows it can keep the alarm quiet.
+        return f"not reached: {error.reason}"
+    return f"answered {answer.status}"
+
+
+def _sync_trackers(*, is_quick: bool) -> int:
+    now = timezone.now()
+    seconds = settings.TRACKER_QUICK_SYNC_SECONDS if is_quick else settings.TRACKER_SYNC_SECONDS
+    # A little early is right on time: what calls this does so at the same pace.
+    limit = now - timedelta(seconds=seconds * 0.8)
+    stamp = "quick_synced_at" if is_quick else "synced_at"
+    due = Q(**{f"{stamp}__isnull": True}) | Q(**{f"{stamp}__lte": limit})
+    # What failed is not asked again before its time either.
+    waiting = Q(failed_at__isnull=True) | Q(failed_at__lte=limit)
+    done = 0
+    for tracker in Tracker.objects.filter(due, waiting, environment__retired_at__isnull=True).select_related(
+        "environment"
+    ):
+        if sync.claim(tracker.pk, now):
+            sync.sync_tracker(tracker, timezone.now(), is_quick=is_quick and tracker.synced_at is not None)
+            done += 1
+    return done
 
 
 def _make_bad_dsn_result(schedule: ProbeSchedule, error: SecretError) -> ProbeResult:

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from backups.models import Backup, Job, Verification
-from portal.charts import STEP, beat_paths
+from portal.charts import STEP, bar_path, beat_paths
 from portal.reasons import GroupedReasons, group_reasons
 from portal.stages import Stage, describe_stages
 from portal.words import (
@@ -174,6 +174,44 @@ def beat_bar(beats: str, label: str = "") -> SafeString:
         label or f"The last {min(len(beats), BEATS_KEPT)} runs",
         mark_safe(paths),  # noqa: S308  joined from format_html
     )
+
+
+@register.simple_tag
+def bars(counts: Sequence[int], label: str) -> SafeString:
+    """Counts as a small bar chart; ``label`` says what it shows, for those who cannot see it."""
+    return format_html(
+        '<svg class="bars" viewBox="0 0 240 40" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<path d="{}"/></svg>',
+        label,
+        bar_path(counts),
+    )
+
+
+@register.filter
+def bucket_counts(buckets: Sequence[Sequence[int]] | None) -> list[int]:
+    """The counts of [[seconds, count], ...], as sparklines want them."""
+    return [count for _, count in buckets or []]
+
+
+@register.filter
+def known(value: Any) -> Any:
+    """A figure, or a dash with its meaning where nobody knows it: missing is not zero."""
+    if value is None:
+        return mark_safe('<span title="The tracker does not tell">–</span>')
+    return value
+
+
+@register.simple_tag
+def level_status(level: str) -> SafeString:
+    """How bad an issue is, in the tracker's own word."""
+    shape = {"fatal": "fail", "error": "fail", "warning": "warn"}.get(level, "idle")
+    return status(shape, level or "unknown")
+
+
+@register.filter
+def moment(text: str | None) -> datetime | None:
+    """An ISO time that was stored as text."""
+    return datetime.fromisoformat(text) if text else None
 
 
 @register.simple_tag

@@ -1,6 +1,6 @@
 """The tables of readiness, by concern."""
 
-from readiness.models.alerts import Alert, AlertRule, Channel, Maintenance, Notification
+from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Maintenance, Notification
 from readiness.models.checklists import ItemEvent, ItemState
 from readiness.models.environments import Database, Endpoint, Environment
 from readiness.models.probes import ProbeRun, ProbeSchedule, ProbeState, StatusChange
@@ -13,6 +13,7 @@ __all__ = [
     "Database",
     "Endpoint",
     "Environment",
+    "GateSeen",
     "ItemEvent",
     "ItemState",
     "Maintenance",

@@ -148,6 +148,8 @@ class Notification(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)
+    # What a message without an alert says: {"title": ...}.
+    facts: models.JSONField[Any, Any] = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -155,6 +157,20 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reason} to {self.channel}"
+
+
+class GateSeen(models.Model):
+    """The verdict of an environment when it was last looked at, to notice when it falls."""
+
+    environment = models.OneToOneField(Environment, on_delete=models.CASCADE, related_name="gate_seen")
+    is_go = models.BooleanField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["environment_id"]
+
+    def __str__(self) -> str:
+        return "GO" if self.is_go else "NO-GO"
 
 
 class Maintenance(models.Model):

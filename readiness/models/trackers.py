@@ -1,4 +1,4 @@
-"""Error trackers of environments, and what was read from them: projects, issues, events. Written by readiness.trackers."""
+"""Error trackers of environments and what was read from them; issues and events are readiness.trackers.sync's."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,9 +29,7 @@ def count_events(tracker: Tracker, now: datetime) -> None:
     by_hour = _bucket(_events(tracker), TruncHour, now - timedelta(days=1)) if "hourly" in fields else {}
     by_day = _bucket(_events(tracker), TruncDay, now - timedelta(days=30))
     counted = {row["issue"]: row for row in _count_by_issue(tracker, now)}
-    unread = set(
-        TrackerEvent.objects.filter(issue__tracker=tracker, is_read=False).values_list("issue_id", flat=True)
-    )
+    unread = set(TrackerEvent.objects.filter(issue__tracker=tracker, is_read=False).values_list("issue_id", flat=True))
     stored = dict(
         TrackerEvent.objects.filter(issue__tracker=tracker)
         .values("issue")
@@ -48,9 +47,8 @@ def count_events(tracker: Tracker, now: datetime) -> None:
             if name in ("hourly", "daily"):
                 value = (by_hour if name == "hourly" else by_day).get(issue.pk, [])
             setattr(issue, name, value)
-        if is_filtered:
-            if is_whole and is_read and not row:
-                gone.append(issue.pk)
+        if is_filtered and is_whole and is_read and not row:
+            gone.append(issue.pk)
         changed.append(issue)
     if changed:
         TrackerIssue.objects.bulk_update(changed, list(fields), batch_size=500)
@@ -91,19 +89,19 @@ def _is_filtered(tracker: Tracker) -> bool:
     return bool(tracker.tracker_environment) and tracker.provider == Tracker.Provider.BUGSINK
 
 
-def _count_by_issue(tracker: Tracker, now: datetime) -> QuerySet[TrackerEvent, dict[str, Any]]:
-    windows = {
-        name: Count("pk", filter=Q(at__gte=now - timedelta(days=days))) for name, days in _WINDOWS.items()
-    }
+def _count_by_issue(tracker: Tracker, now: datetime) -> Iterable[Mapping[str, Any]]:
+    windows = {name: Count("pk", filter=Q(at__gte=now - timedelta(days=days))) for name, days in _WINDOWS.items()}
     return (
         _events(tracker)
         .values("issue")
-        .annotate(total=Count("pk"), users=Count("user", distinct=True, filter=~Q(user="")), oldest=Min("at"), **windows)
+        .annotate(
+            total=Count("pk"), users=Count("user", distinct=True, filter=~Q(user="")), oldest=Min("at"), **windows
+        )
     )
 
 
 def _count(
-    name: str, row: dict[str, Any], *, is_whole: bool, is_read: bool, is_filtered: bool, now: datetime
+    name: str, row: Mapping[str, Any], *, is_whole: bool, is_read: bool, is_filtered: bool, now: datetime
 ) -> Any:
     if is_filtered and not is_read:
         return None

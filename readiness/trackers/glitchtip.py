@@ -18,7 +18,7 @@ from readiness.trackers.base import (
     read_count,
     sum_since,
 )
-from readiness.trackers.sentry import SentryAdapter, read_stats, read_group
+from readiness.trackers.sentry import SentryAdapter, read_group, read_stats
 
 
 class GlitchTipAdapter(SentryAdapter):

@@ -1,4 +1,4 @@
-"""Keeps what trackers say in PostgreSQL; the only writer of issues, events and facts. What is known stays when it fails."""
+"""Keeps what trackers say in PostgreSQL; sole writer of issues, events and facts. What is known stays when it fails."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -83,9 +84,7 @@ def claim(tracker_id: int, now: datetime, seconds: int = CLAIM_SECONDS) -> bool:
     )
 
 
-def sync_tracker(
-    tracker: Tracker, now: datetime, *, is_quick: bool = False, adapter: Adapter | None = None
-) -> Synced:
+def sync_tracker(tracker: Tracker, now: datetime, *, is_quick: bool = False, adapter: Adapter | None = None) -> Synced:
     """Reads the tracker and stores what it says; bad news is stored beside the old data and returned."""
     warnings: list[str] = []
     try:
@@ -215,7 +214,7 @@ def _store_facts(
                 raise
             warnings.append(str(error))
             continue
-        changed = {"is_scrubbed": facts.is_scrubbed, "has_replay": facts.has_replay, "facts_at": now}
+        changed: dict[str, Any] = {"is_scrubbed": facts.is_scrubbed, "has_replay": facts.has_replay, "facts_at": now}
         if facts.warning:
             warnings.append(facts.warning)  # the old rules stay: we could not look
         else:
