@@ -1,10 +1,11 @@
-"""The admin's view of the site's own tables: to read, except accounts."""
+"""The admin's view of the site's own tables and of accounts: to read."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 
 from portal.models import AuditEvent, SiteNote, WorkerPulse
@@ -39,3 +40,21 @@ class WorkerPulseAdmin(ReadOnlyAdmin):
 @admin.register(SiteNote)
 class SiteNoteAdmin(ReadOnlyAdmin):
     list_display = ["key", "set_at", "set_by_name"]
+
+
+# Accounts are changed under People: Django's own form, open to superusers, knows neither the last administrator nor
+# the audit trail, and groups follow portal.roles.
+admin.site.unregister([User, Group])
+
+
+@admin.register(User)
+class AccountAdmin(ReadOnlyAdmin):
+    list_display = ["username", "email", "is_active", "last_login", "date_joined"]
+    list_filter = ["is_active", "groups"]
+    search_fields = ["username", "email"]
+    fields = ["username", "email", "is_active", "is_superuser", "groups", "last_login", "date_joined"]
+
+
+@admin.register(Group)
+class RoleAdmin(ReadOnlyAdmin):
+    list_display = ["name"]

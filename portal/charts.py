@@ -10,6 +10,19 @@ STEP = 4
 NO_RUN = "x"
 
 
+def line_path(values: Sequence[float], width: int, height: int) -> str:
+    """Path data of a line through ``values``, oldest at the left; the highest value touches the top.
+
+    Empty for fewer than two values. Zero is the bottom, so that lines can be compared by eye.
+    """
+    if len(values) < 2:
+        return ""
+    top = max(values) or 1
+    step = width / (len(values) - 1)
+    points = (f"{place * step:.1f} {height - value / top * (height - 2):.1f}" for place, value in enumerate(values))
+    return "M" + "L".join(points)
+
+
 def beat_paths(beats: str) -> list[tuple[str, str]]:
     """The beat bar as one path a status, newest beat at the right end: (letter, path data) pairs.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -37,7 +37,7 @@ RECURRING_JOBS = (
     RecurringJob("Read error trackers", "readiness.tasks.sync_trackers", 1),
     RecurringJob("Send alerts", "readiness.tasks.send_alerts", 1),
     RecurringJob("Ping the dead man's switch", "readiness.tasks.ping_dead_mans_switch", 1),
-    RecurringJob("Drop old probe runs", "readiness.tasks.prune", 24 * 60),
+    RecurringJob("Keep the partitions of probe runs", "readiness.tasks.keep_partitions", 60),
 )
 
 
@@ -116,9 +116,3 @@ def read_pulses(now: datetime, busy_until: datetime | None = None) -> dict[str, 
             alive = True
         pulses[cluster] = Pulse(alive, age)
     return pulses
-
-
-def lost_since(pulses: dict[str, Pulse], now: datetime) -> datetime | None:
-    """Since when a cluster has been silent, the longest one first; None while all are alive."""
-    silent = [pulse.last_seen_seconds or 0 for pulse in pulses.values() if not pulse.alive]
-    return now - timedelta(seconds=max(silent)) if silent else None

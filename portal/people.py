@@ -72,6 +72,10 @@ def set_role(user: User, role: str) -> None:
             _keep_one_administrator(user)
         user.groups.remove(*Group.objects.filter(name__in=ROLE_PERMISSIONS))
         user.groups.add(Group.objects.get(name=role))
+        if role != ADMINISTRATOR and user.is_superuser:
+            # The first administrator is one, and no role would hold a superuser back.
+            user.is_superuser = user.is_staff = False
+            user.save(update_fields=["is_superuser", "is_staff"])
 
 
 def set_active(user: User, *, is_active: bool) -> None:

@@ -33,6 +33,8 @@ _OPERATE = [
     "readiness.change_environment",
     "readiness.view_database",
     "readiness.run_probe",
+    "readiness.mute_probe",
+    "readiness.view_maintenancewindow",
     "readiness.change_probeschedule",
     "readiness.view_tracker",
     "readiness.change_alertrule",

@@ -62,7 +62,7 @@ class DatabaseAdmin(ResultAdmin):
 
 @admin.register(models.ProbeSchedule)
 class ProbeScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["environment", "kind", "interval_seconds", "is_enabled", "next_run_at"]
+    list_display = ["environment", "kind", "interval_seconds", "failures_before_down", "is_enabled", "next_run_at"]
     list_editable = ["interval_seconds", "is_enabled"]
     list_filter = ["kind", "is_enabled"]
     list_select_related = ["environment"]
@@ -115,3 +115,19 @@ class ItemEventAdmin(ResultAdmin):
     list_filter = ["kind", "environment"]
     list_select_related = ["environment"]
     search_fields = ["key", "actor_name", "text"]
+
+
+@admin.register(models.ProbeRollup)
+class ProbeRollupAdmin(ResultAdmin):
+    list_display = ["starts_at", "period", "environment", "kind", "up_seconds", "down_seconds", "runs"]
+    list_filter = ["period", "kind", "environment"]
+    list_select_related = ["environment"]
+    show_full_result_count = False
+
+
+@admin.register(models.MaintenanceWindow)
+class MaintenanceWindowAdmin(ResultAdmin):
+    """To see which there are; they are planned on their own page, where a wrong one is refused in words."""
+
+    list_display = ["reason", "environment", "kind", "starts_at", "cron", "duration_minutes"]
+    list_select_related = ["environment"]

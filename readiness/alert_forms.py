@@ -1,16 +1,14 @@
-"""What people type about channels, rules and maintenance, checked before it is stored."""
+"""What people type about channels and rules, checked before it is stored."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 
 from portal.secrets import SecretError, is_reference
 from readiness.alerts.transports import explain_bad_address
-from readiness.models import AlertRule, Channel, Maintenance
+from readiness.models import AlertRule, Channel
 from readiness.tracker_forms import SecretInput
 
 
@@ -69,27 +67,3 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         environment = self.fields["environment"]
         assert isinstance(environment, forms.ModelChoiceField)  # noqa: S101  narrows the type
         environment.empty_label = "every environment"
-
-
-class MaintenanceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """From now on, for so many minutes."""
-
-    minutes = forms.IntegerField(min_value=1, max_value=7 * 24 * 60, initial=60)
-
-    class Meta:
-        model = Maintenance
-        fields = ["environment", "reason"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        environment = self.fields["environment"]
-        assert isinstance(environment, forms.ModelChoiceField)  # noqa: S101  narrows the type
-        environment.empty_label = "everything"
-
-    def save(self, commit: bool = True) -> Maintenance:
-        row: Maintenance = super().save(commit=False)
-        row.starts_at = timezone.now()
-        row.ends_at = row.starts_at + timedelta(minutes=self.cleaned_data["minutes"])
-        if commit:
-            row.save()
-        return row

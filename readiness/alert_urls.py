@@ -16,6 +16,4 @@ urlpatterns = [
     path("rules/add/", alerts.save_rule, name="add_rule"),
     path("rules/<int:pk>/", alerts.save_rule, name="change_rule"),
     path("rules/<int:pk>/remove/", alerts.remove_rule, name="remove_rule"),
-    path("maintenance/", alerts.start_maintenance, name="start_maintenance"),
-    path("maintenance/<int:pk>/end/", alerts.end_maintenance, name="end_maintenance"),
 ]

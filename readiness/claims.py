@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Least
 
 from readiness.models import Database, Endpoint, Environment, ProbeSchedule
 from readiness.probes.schedule import next_run_at
 
 CLAIM_LIMIT = 2_000
+_CLAIM_SQL = Path(__file__).with_name("sql") / "claim_due.sql"
 # A batch is two rounds of deadlines; what is not released by then was lost with its worker.
 CLAIM_TIMEOUTS = 2
 CLAIM_SLACK_SECONDS = 10
@@ -59,14 +62,9 @@ def claim_due(now: datetime, limit: int = CLAIM_LIMIT) -> list[int]:
     Two claimers never get the same row: each skips what the other has locked, and a claimed row is not due again
     before the claim runs out. A claim that ran out was never released: its worker died, so the row is due at once.
     """
-    with transaction.atomic():
-        due = list(
-            ProbeSchedule.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(is_enabled=True, environment__retired_at__isnull=True)
-            .filter(Q(claimed_until__lte=now) | Q(claimed_until__isnull=True, next_run_at__lte=now))
-            .order_by("next_run_at", "pk")[:limit]
-        )
-        return _claim(due, now)
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM_SQL.read_text(encoding="utf-8"), {"now": now, "limit": limit, "claimed_until": _end(now)})
+        return sorted(pk for (pk,) in cursor.fetchall())
 
 
 def claim_now(environment: Environment, now: datetime) -> list[int]:
@@ -83,6 +81,18 @@ def claim_now(environment: Environment, now: datetime) -> list[int]:
         return _claim(free, now)
 
 
+def look_again_soon(schedule_ids: Collection[int], now: datetime) -> None:
+    """Moves schedules whose change of status waits to be confirmed to their retry, where that is sooner."""
+    ProbeSchedule.objects.filter(pk__in=schedule_ids).update(
+        next_run_at=Least(
+            "next_run_at",
+            ExpressionWrapper(
+                Value(now, DateTimeField()) + F("retry_seconds") * timedelta(seconds=1), output_field=DateTimeField()
+            ),
+        )
+    )
+
+
 def release(schedule_ids: Collection[int]) -> None:
     """Gives claims back once the results are stored."""
     ProbeSchedule.objects.filter(pk__in=schedule_ids).update(claimed_until=None, requested_at=None)
@@ -91,8 +101,12 @@ def release(schedule_ids: Collection[int]) -> None:
 def _claim(schedules: list[ProbeSchedule], now: datetime) -> list[int]:
     for schedule in schedules:
         schedule.next_run_at = next_run_at(schedule.next_run_at, schedule.interval_seconds, now)
-        schedule.claimed_until = now + timedelta(
-            seconds=CLAIM_TIMEOUTS * settings.PROBE_TIMEOUT_SECONDS + CLAIM_SLACK_SECONDS
-        )
+        schedule.claimed_until = _end(now)
     ProbeSchedule.objects.bulk_update(schedules, ["next_run_at", "claimed_until", "requested_at"])
     return [schedule.pk for schedule in schedules]
+
+
+def _end(now: datetime) -> datetime:
+    """When a claim of ``now`` runs out."""
+    seconds = CLAIM_TIMEOUTS * settings.PROBE_TIMEOUT_SECONDS + CLAIM_SLACK_SECONDS
+    return now + timedelta(seconds=seconds)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import available_timezones
 
+from cronsim import CronSim, CronSimError
 from django import forms
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
 from portal.secrets import is_reference
-from readiness.models import Database, Endpoint, Environment
+from readiness.checklists.gate import KIND_TITLES
+from readiness.models import Database, Endpoint, Environment, MaintenanceWindow
 from readiness.probes.base import TargetError, TargetOptions
-from readiness.probes.registry import get_probe
+from readiness.probes.registry import get_probe, list_kinds
 
 
 class EnvironmentForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -66,7 +71,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Endpoint
-        fields = ["role", "url", "health_path"]
+        fields = ["role", "url", "health_path", "expected_text", "latency_budget_ms"]
         widgets = {
             "url": forms.URLInput(attrs={"placeholder": "https://app.example.org/"}),
             "health_path": forms.TextInput(attrs={"placeholder": "/health"}),
@@ -89,12 +94,66 @@ class ConnectionInput(forms.TextInput):
         return str(text) if text and is_reference(str(text)) else None
 
 
+class MaintenanceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A window that happens once, or again and again."""
+
+    class Meta:
+        model = MaintenanceWindow
+        fields = ["reason", "environment", "kind", "starts_at", "cron", "time_zone", "duration_minutes"]
+        widgets = {"starts_at": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")}
+        labels = {"starts_at": "Starts once at", "cron": "Or starts again and again", "duration_minutes": "Minutes"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        environment = self.fields["environment"]
+        assert isinstance(environment, forms.ModelChoiceField)  # noqa: S101  narrows the type
+        environment.queryset = Environment.objects.active()
+        environment.empty_label = "all environments"
+        kinds = [("", "all probes"), *((kind, KIND_TITLES.get(kind, kind)) for kind in list_kinds())]
+        self.fields["kind"] = forms.ChoiceField(choices=kinds, required=False)
+        self.fields["time_zone"].initial = settings.TIME_ZONE
+
+    def clean_cron(self) -> str:
+        cron = str(self.cleaned_data["cron"] or "").strip()
+        if cron:
+            try:
+                next(CronSim(cron, datetime(2024, 1, 1, tzinfo=UTC)))
+            except (CronSimError, StopIteration):
+                raise ValidationError(
+                    "This is not a cron expression; give five fields, for example 0 3 * * SUN."
+                ) from None
+        return cron
+
+    def clean_time_zone(self) -> str:
+        name = str(self.cleaned_data["time_zone"])
+        if name not in available_timezones():
+            raise ValidationError("This is not a time zone; give a name such as Europe/Berlin.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors and (cleaned.get("starts_at") is None) == (not cleaned.get("cron")):
+            self.add_error(None, "Give either the moment it starts once, or a cron expression.")
+        return cleaned
+
+
+class MuteForm(forms.Form):
+    """For how long to keep quiet, and why."""
+
+    hours = forms.TypedChoiceField(
+        label="Mute for",
+        coerce=int,
+        choices=[(1, "1 hour"), (4, "4 hours"), (24, "1 day"), (72, "3 days"), (168, "1 week")],
+    )
+    reason = forms.CharField(max_length=200)
+
+
 class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
     """One database. An empty connection keeps the stored one, which is never shown again."""
 
     class Meta:
         model = Database
-        fields = ["name", "dsn", "prove_on_own_server"]
+        fields = ["name", "dsn", "prove_on_own_server", "plan_connections", "plan_storage_bytes", "region"]
         widgets = {
             "dsn": ConnectionInput(
                 attrs={

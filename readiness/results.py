@@ -1,89 +1,114 @@
-"""The only writer of probe results; writes ProbeRun, ProbeState and StatusChange, and drops runs past their time."""
+"""The only writer of probe results; writes ProbeRun, ProbeState, StatusChange and ProbeRollup."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
-from readiness.models import ProbeRun, ProbeState, StatusChange
+from readiness.models import StatusChange
 from readiness.probes.base import ProbeResult, Status
-from readiness.probes.transitions import append_beat, is_change
+from readiness.probes.transitions import Confirmed, Patience, append_beat, confirm, is_change
+from readiness.probes.uptime import Standing, account, stand
 
 SUMMARY_LENGTH = 300
-PRUNE_BATCH = 5_000
+_SQL = Path(__file__).with_name("sql")
+_Key = tuple[int, str]
+_Period = tuple[int, str, str, datetime]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Observed:
-    """A result, the environment it is about and the moment it was observed."""
+    """A result, the environment it is about, when it was observed, and how patiently it is to be read."""
 
     environment_id: int
     at: datetime
     result: ProbeResult
+    interval_seconds: int = 60
+    patience: Patience = field(default_factory=Patience)
+    in_maintenance: bool = False
+
+    @property
+    def key(self) -> _Key:
+        return self.environment_id, self.result.kind
 
 
-def record(observed: Iterable[Observed]) -> list[StatusChange]:
-    """Stores results and moves the latest state forward, in one transaction; returns the changes of status.
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the state of one kind on one environment says before and after a result."""
 
-    A result older than the state it would replace is kept as a run and changes nothing else. Rows are locked in
-    (environment, kind) order: unsorted upserts of two workers deadlock.
+    confirmed: Confirmed
+    observed_at: datetime
+    status_since: datetime
+    beats: str
+    standing: str
+
+
+@dataclass(slots=True)
+class _Rollup:
+    up: float = 0.0
+    down: float = 0.0
+    maintenance: float = 0.0
+    runs: int = 0
+    duration_ms_sum: int = 0
+    duration_ms_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of storing results: the confirmed changes, and the keys whose change waits to be confirmed."""
+
+    changes: list[StatusChange]
+    waiting: set[_Key]
+
+
+def record(observed: Iterable[Observed]) -> Recorded:
+    """Stores results and moves the latest states forward, in one transaction.
+
+    A result older than the state it would replace is kept as a run and changes nothing else. States are locked in
+    (environment, kind) order: unsorted upserts of two workers deadlock. A status is adopted with its findings only
+    once it is confirmed, so when a batch holds several results of a kind, its newest confirmed one is what counts.
     """
-    ordered = sorted(observed, key=lambda one: (one.environment_id, one.result.kind, one.at))
+    ordered = sorted(observed, key=lambda one: (one.key, one.at))
     if not ordered:
-        return []
-    with transaction.atomic():
-        ProbeRun.objects.bulk_create([_as_run(one) for one in ordered])
-        known = {
-            (state.environment_id, state.kind): state
-            for state in ProbeState.objects.select_for_update()
-            .filter(
-                environment_id__in={one.environment_id for one in ordered},
-                kind__in={one.result.kind for one in ordered},
-            )
-            .order_by("environment_id", "kind")
-        }
+        return Recorded([], set())
+    with transaction.atomic(), connection.cursor() as cursor:
+        known = _lock_states(cursor, sorted({one.key for one in ordered}))
+        rows: list[dict[str, Any]] = []
+        newest: dict[_Key, dict[str, Any]] = {}
+        rollups: dict[_Period, _Rollup] = {}
         changes: list[StatusChange] = []
-        moved: dict[tuple[int, str], ProbeState] = {}
         for one in ordered:
-            key = (one.environment_id, one.result.kind)
-            state = known.get(key)
-            if state is not None and state.observed_at >= one.at:
+            row = _as_row(one)
+            rows.append(row)
+            before = known.get(one.key)
+            if before is not None and before.observed_at >= one.at:
                 continue
-            if is_change(state.status if state else None, one.result.status):
-                changes.append(_as_change(one, state))
-            known[key] = moved[key] = _as_state(one, state)
-        ProbeState.objects.bulk_create(
-            moved.values(),
-            update_conflicts=True,
-            unique_fields=["environment", "kind"],
-            update_fields=[
-                *("status", "reason", "summary", "findings", "data"),
-                *("duration_ms", "observed_at", "status_since", "beats"),
-            ],
+            after = _advance(before, one)
+            if is_change(before.confirmed.status if before else None, after.confirmed.status):
+                changes.append(_as_change(one, before))
+            _roll_up(rollups, before, one)
+            known[one.key], newest[one.key] = after, row
+        for key, row in newest.items():
+            row.update(_as_state(known[key]), is_newest=True)
+        cursor.execute(
+            _read_sql("store_results"),
+            [_to_json(rows), _to_json([_as_rollup_row(period, one) for period, one in rollups.items()])],
         )
-        return StatusChange.objects.bulk_create(changes)
-
-
-def prune_runs(now: datetime) -> int:
-    """Deletes runs older than PROBE_RUNS_KEPT_DAYS in batches; returns how many."""
-    limit = now - timedelta(days=settings.PROBE_RUNS_KEPT_DAYS)
-    deleted = 0
-    while True:
-        old = list(ProbeRun.objects.filter(observed_at__lt=limit).values_list("pk", flat=True)[:PRUNE_BATCH])
-        if not old:
-            return deleted
-        deleted += ProbeRun.objects.filter(pk__in=old).delete()[0]
+        waiting = {key for key in newest if known[key].confirmed.is_pending}
+        return Recorded(StatusChange.objects.bulk_create(changes), waiting)
 
 
 def summarise(result: ProbeResult) -> str:
     """The sentence of the worst finding: what a person should read first."""
-    order = [Status.ERROR, Status.FAIL, Status.WARN, Status.SKIPPED, Status.PASS]
-    for status in order:
+    for status in (Status.ERROR, Status.FAIL, Status.WARN, Status.SKIPPED, Status.PASS):
         for finding in result.findings:
             if finding.status == status:
                 return str(make_storable(finding.summary))[:SUMMARY_LENGTH]
@@ -104,7 +129,60 @@ def make_storable(value: Any) -> Any:
     return value
 
 
-def _columns(one: Observed) -> dict[str, object]:
+def _to_json(rows: list[dict[str, Any]]) -> str:
+    """The rows as JSON that PostgreSQL takes; walking through all of them is for those that hold a NUL."""
+    text = json.dumps(rows, ensure_ascii=False)
+    if "\\u0000" in text:
+        text = json.dumps(make_storable(rows), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
+
+
+def _advance(before: _Known | None, one: Observed) -> _Known:
+    status = one.result.status.value
+    confirmed = confirm(before.confirmed if before else None, status, one.patience)
+    stays = before is not None and before.confirmed.status == confirmed.status
+    return _Known(
+        confirmed=confirmed,
+        observed_at=one.at,
+        status_since=before.status_since if before is not None and stays else one.at,
+        beats=append_beat(before.beats if before else "", status),
+        standing=stand(status, one.result.reason or "", in_maintenance=one.in_maintenance),
+    )
+
+
+def _lock_states(cursor: CursorWrapper, keys: Sequence[_Key]) -> dict[_Key, _Known]:
+    cursor.execute(_read_sql("lock_states"), [[key[0] for key in keys], [key[1] for key in keys]])
+    return {
+        (environment_id, kind): _Known(Confirmed(status, pending, count), observed_at, since, beats, standing)
+        for environment_id, kind, status, pending, count, observed_at, since, beats, standing in cursor.fetchall()
+    }
+
+
+def _roll_up(rollups: dict[_Period, _Rollup], before: _Known | None, one: Observed) -> None:
+    """The time since the result before counts as that result stood; the run itself counts where it happened."""
+    if before is not None and before.standing:
+        for stretch in account(before.observed_at, one.at, Standing(before.standing), one.interval_seconds):
+            for rollup in _periods(rollups, one.key, stretch.hour):
+                if stretch.standing is Standing.UP:
+                    rollup.up += stretch.seconds
+                elif stretch.standing is Standing.DOWN:
+                    rollup.down += stretch.seconds
+                else:
+                    rollup.maintenance += stretch.seconds
+    for rollup in _periods(rollups, one.key, one.at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)):
+        rollup.runs += 1
+        rollup.duration_ms_sum += one.result.duration_ms
+        rollup.duration_ms_max = max(rollup.duration_ms_max, one.result.duration_ms)
+
+
+def _periods(rollups: dict[_Period, _Rollup], key: _Key, hour: datetime) -> tuple[_Rollup, _Rollup]:
+    return (
+        rollups.setdefault((*key, "h", hour), _Rollup()),
+        rollups.setdefault((*key, "d", hour.replace(hour=0)), _Rollup()),
+    )
+
+
+def _as_row(one: Observed) -> dict[str, Any]:
     result = one.result
     return {
         "environment_id": one.environment_id,
@@ -112,32 +190,45 @@ def _columns(one: Observed) -> dict[str, object]:
         "status": result.status.value,
         "reason": result.reason or "",
         "summary": summarise(result),
-        "findings": make_storable([finding.as_json_object() for finding in result.findings]),
-        "data": make_storable(result.data),
+        "findings": [finding.as_json_object() for finding in result.findings],
+        "data": dict(result.data),
         "duration_ms": result.duration_ms,
-        "observed_at": one.at,
+        "observed_at": one.at.isoformat(),
+        "in_maintenance": one.in_maintenance,
+        "is_newest": False,
     }
 
 
-def _as_run(one: Observed) -> ProbeRun:
-    return ProbeRun(**_columns(one))
+def _as_state(known: _Known) -> dict[str, Any]:
+    return {
+        "is_adopted": not known.confirmed.is_pending,
+        "confirmed_status": known.confirmed.status,
+        "status_since": known.status_since.isoformat(),
+        "pending_status": known.confirmed.pending_status,
+        "pending_count": known.confirmed.pending_count,
+        "standing": known.standing,
+        "beats": known.beats,
+    }
 
 
-def _as_state(one: Observed, previous: ProbeState | None) -> ProbeState:
-    changed = is_change(previous.status if previous else None, one.result.status)
-    return ProbeState(
-        **_columns(one),
-        status_since=one.at if previous is None or changed else previous.status_since,
-        beats=append_beat(previous.beats if previous else "", one.result.status),
-    )
+def _as_rollup_row(period: _Period, one: _Rollup) -> dict[str, Any]:
+    environment_id, kind, length, starts_at = period
+    key = {"environment_id": environment_id, "kind": kind, "period": length, "starts_at": starts_at.isoformat()}
+    return {**key, **asdict(one)}
 
 
-def _as_change(one: Observed, previous: ProbeState | None) -> StatusChange:
+def _as_change(one: Observed, before: _Known | None) -> StatusChange:
     return StatusChange(
         environment_id=one.environment_id,
         kind=one.result.kind,
-        from_status=previous.status if previous else "",
+        from_status=before.confirmed.status if before else "",
         to_status=one.result.status.value,
         summary=summarise(one.result),
         at=one.at,
+        in_maintenance=one.in_maintenance,
     )
+
+
+@lru_cache
+def _read_sql(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")

@@ -26,7 +26,13 @@ def build_targets(environment: Environment, kind: str) -> list[Target]:
     if kind in DATABASE_KINDS:
         return [build_database_target(environment, database) for database in environment.databases.all()]
     endpoints = tuple(
-        TargetEndpoint(role=endpoint.role, url=endpoint.url, health_path=endpoint.health_path)
+        TargetEndpoint(
+            role=endpoint.role,
+            url=endpoint.url,
+            health_path=endpoint.health_path,
+            expected_text=endpoint.expected_text,
+            latency_budget_ms=endpoint.latency_budget_ms,
+        )
         for endpoint in environment.endpoints.all()
     )
     return [

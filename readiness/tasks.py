@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -11,15 +12,18 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from portal.secrets import SecretError
-from readiness import claims, results, targets
+from readiness import claims, partitions, results, targets
 from readiness.alerts import incidents, rules, send
+from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule, Tracker
 from readiness.probes import net
 from readiness.probes.base import ErrorReason, ProbeResult, make_error_result
 from readiness.probes.combine import combine_results
 from readiness.probes.http_client import send_request
+from readiness.probes.maintenance import is_covered
 from readiness.probes.registry import get_probe, list_kinds
 from readiness.probes.runner import Job, run_batch
+from readiness.probes.transitions import Patience
 from readiness.trackers import sync
 
 CLUSTER = "default"
@@ -65,24 +69,39 @@ def run_probes(schedule_ids: Collection[int]) -> str:
             # A reference leads nowhere, or no key opens the stored connection: known without observing.
             found[schedule].append(_make_bad_dsn_result(schedule, error))
             continue
+        if schedule.timeout_seconds is not None:
+            probed = [replace(target, timeout_seconds=float(schedule.timeout_seconds)) for target in probed]
         jobs += [(schedule, Job(get_probe(schedule.kind), target)) for target in probed]
     observed = run_batch([job for _, job in jobs], concurrency=settings.PROBE_CONCURRENCY, now=now)
     for (schedule, _), result in zip(jobs, observed, strict=True):
         found[schedule].append(result)
-    changes = results.record(
-        results.Observed(schedule.environment_id, now, combine_results(several))
+    windows = load_windows()
+    recorded = results.record(
+        results.Observed(
+            environment_id=schedule.environment_id,
+            at=now,
+            result=combine_results(several),
+            interval_seconds=schedule.interval_seconds,
+            patience=Patience(schedule.failures_before_down, schedule.successes_before_up),
+            in_maintenance=is_covered(windows, schedule.environment_id, schedule.kind, now),
+        )
         for schedule, several in found.items()
         if several
     )
+    waiting = [schedule.pk for schedule in found if (schedule.environment_id, schedule.kind) in recorded.waiting]
+    claims.look_again_soon(waiting, now)
     claims.release(schedule_ids)
-    if changes:
+    if recorded.changes:
         async_task("readiness.tasks.send_alerts", cluster=CLUSTER, group="alerts", save=False)
-    return f"{len(found)} results, {len(changes)} changes"
+    return f"{len(found)} results, {len(recorded.changes)} changes"
 
 
-def prune() -> str:
-    """Drops raw runs that are past their time; runs daily."""
-    return f"dropped {results.prune_runs(timezone.now())} runs"
+def keep_partitions() -> str:
+    """Makes the next days' partitions and drops those past their time; runs every hour."""
+    now = timezone.now()
+    made = partitions.ensure_partitions(now)
+    dropped = partitions.drop_partitions(now, settings.PROBE_RUNS_KEPT_DAYS)
+    return f"made {len(made)} partitions, dropped {len(dropped)}"
 
 
 def sync_new_issues() -> str:

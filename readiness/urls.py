@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from readiness.views import checklists, environments, probes, trackers
+from readiness.views import checklists, environments, maintenance, probes, trackers
 
 urlpatterns = [
     path("add/", environments.add_environment, name="add_environment"),
+    path("failing/", probes.show_failing, name="failing"),
+    path("maintenance/", maintenance.plan_maintenance, name="maintenance"),
+    path("maintenance/<int:pk>/remove/", maintenance.remove_maintenance, name="remove_maintenance"),
     path("<slug:slug>/settings/", environments.change_environment, name="environment_settings"),
     path("<slug:slug>/retire/", environments.retire_environment, name="retire_environment"),
     path("<slug:slug>/endpoints/", environments.add_endpoint, name="add_endpoint"),
@@ -24,4 +27,5 @@ urlpatterns = [
     path("<slug:slug>/probes/", probes.show_probes, name="environment_probes"),
     path("<slug:slug>/probes/now/", probes.probe_now, name="probe_now"),
     path("<slug:slug>/probes/<slug:kind>/", probes.show_history, name="probe_history"),
+    path("<slug:slug>/probes/<slug:kind>/mute/", maintenance.mute_probe, name="mute_probe"),
 ]

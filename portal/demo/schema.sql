@@ -25,7 +25,7 @@ CREATE TABLE readings (
 CREATE INDEX people_plant_id ON people (plant_id);
 CREATE INDEX assets_plant_id ON assets (plant_id);
 CREATE INDEX work_orders_asset_id ON work_orders (asset_id);
-CREATE INDEX work_orders_assigned_to ON work_orders (assigned_to) WHERE state <> 'done';
+CREATE INDEX work_orders_assigned_to ON work_orders (assigned_to);
 CREATE INDEX failure_reports_asset_id ON failure_reports (asset_id);
 CREATE INDEX failure_reports_reported_by ON failure_reports (reported_by);
 CREATE VIEW open_work AS

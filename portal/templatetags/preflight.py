@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import nh3
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from backups.models import Backup, Job, Verification
-from portal.charts import STEP, bar_path, beat_paths
+from portal.charts import STEP, bar_path, beat_paths, line_path
 from portal.reasons import GroupedReasons, group_reasons
 from portal.stages import Stage, describe_stages
 from portal.words import (
@@ -39,6 +40,8 @@ from readiness.probes.base import Finding
 from readiness.probes.transitions import BEATS_KEPT
 
 register = template.Library()
+
+CHART_SIZE = (600, 64)
 
 StoredFinding = Mapping[str, str]
 
@@ -187,6 +190,21 @@ def bars(counts: Sequence[int], label: str) -> SafeString:
     )
 
 
+@register.simple_tag
+def duration_chart(durations_ms: Sequence[int]) -> SafeString:
+    """How long runs took, oldest at the left."""
+    path = line_path(durations_ms, *CHART_SIZE)
+    if not path:
+        return SafeString("")
+    return format_html(
+        '<svg class="course" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<path d="{}"/></svg>',
+        *CHART_SIZE,
+        f"How long the last {len(durations_ms)} runs took, at most {word_duration_ms(max(durations_ms))}",
+        path,
+    )
+
+
 @register.filter
 def bucket_counts(buckets: Sequence[Sequence[int]] | None) -> list[int]:
     """The counts of [[seconds, count], ...], as sparklines want them."""
@@ -212,6 +230,20 @@ def level_status(level: str) -> SafeString:
 def moment(text: str | None) -> datetime | None:
     """An ISO time that was stored as text."""
     return datetime.fromisoformat(text) if text else None
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """A share as a percentage that never rounds up to a hundred."""
+    if share is None:
+        return "unknown"
+    return "100 %" if share >= 1 else f"{math.floor(share * 10_000) / 100:.2f} %"
+
+
+@register.filter
+def seconds_in_words(seconds: float) -> str:
+    """A span given in seconds."""
+    return word_span(timedelta(seconds=seconds))
 
 
 @register.simple_tag

@@ -10,7 +10,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from readiness.models import Alert, AlertRule, Channel, Environment, Maintenance, Notification
+from readiness.maintenance import load_windows
+from readiness.models import Alert, AlertRule, Channel, Environment, Notification, ProbeSchedule
+from readiness.probes.maintenance import is_covered
 
 FLAP_SECONDS = 600
 FLAP_LIMIT = 4
@@ -63,7 +65,7 @@ def resolve_alert(rule: AlertRule, environment: Environment, subject: str, now: 
             return False
         if Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True).update(resolved_at=now) != 1:
             return False
-        if not alert.held_back and not is_muted(environment, now):
+        if not alert.held_back and not is_muted(environment, subject, now):
             notify(alert, "resolved", now)
         return True
 
@@ -114,17 +116,19 @@ def follow_up(now: datetime) -> int:
     )
     written = 0
     for alert in waiting:
-        if alert.environment is not None and is_muted(alert.environment, now):
+        if alert.environment is not None and is_muted(alert.environment, alert.subject, now):
             continue
         written += _escalate(alert, now) + _remind(alert, now)
     return written
 
 
-def is_muted(environment: Environment | None, now: datetime) -> bool:
-    """Whether maintenance is on, for this environment or for all."""
-    return Maintenance.objects.filter(
-        Q(environment__isnull=True) | Q(environment=environment), starts_at__lte=now, ends_at__gt=now
-    ).exists()
+def is_muted(environment: Environment, subject: str, now: datetime) -> bool:
+    """Whether maintenance is on, or somebody has muted the kind of probe that ``subject`` is about."""
+    kind = subject.removeprefix("probe:") if subject.startswith("probe:") else ""
+    if is_covered(load_windows(), environment.pk, kind, now):
+        return True
+    muted = ProbeSchedule.objects.filter(environment=environment, kind=kind, muted_until__gt=now)
+    return bool(kind) and muted.exists()
 
 
 def is_in_hours(rule: AlertRule, now: datetime) -> bool:
@@ -135,7 +139,7 @@ def is_in_hours(rule: AlertRule, now: datetime) -> bool:
 
 def _hold_back(rule: AlertRule, environment: Environment, subject: str, now: datetime) -> str:
     """Why nobody is told, in a word or two; empty when somebody is."""
-    if is_muted(environment, now):
+    if is_muted(environment, subject, now):
         return "maintenance"
     if not is_in_hours(rule, now):
         return "outside hours"

@@ -119,12 +119,12 @@ def _outcome(is_true: bool, text: str, fact: ProbeFact) -> Evidence:
 
 
 def _database_answers(facts: Facts) -> Evidence:
-    return _from_probe(
-        facts,
-        "postgres",
-        "Connect a database.",
-        lambda fact: _outcome(fact.status != "fail" or fact.reason != "wrong_engine", fact.summary, fact),
-    )
+    def judge(fact: ProbeFact) -> Evidence:
+        answered = fact.finding("reachable")
+        text = answered["summary"] if answered is not None else fact.summary
+        return _outcome(fact.status != "fail" or fact.reason != "wrong_engine", text, fact)
+
+    return _from_probe(facts, "postgres", "Connect a database.", judge)
 
 
 def _engine_is_postgresql(facts: Facts) -> Evidence:

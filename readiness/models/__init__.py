@@ -1,9 +1,16 @@
 """The tables of readiness, by concern."""
 
-from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Maintenance, Notification
+from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
 from readiness.models.checklists import ItemEvent, ItemState
 from readiness.models.environments import Database, Endpoint, Environment
-from readiness.models.probes import ProbeRun, ProbeSchedule, ProbeState, StatusChange
+from readiness.models.probes import (
+    MaintenanceWindow,
+    ProbeRollup,
+    ProbeRun,
+    ProbeSchedule,
+    ProbeState,
+    StatusChange,
+)
 from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, TrackerProject
 
 __all__ = [
@@ -16,8 +23,9 @@ __all__ = [
     "GateSeen",
     "ItemEvent",
     "ItemState",
-    "Maintenance",
+    "MaintenanceWindow",
     "Notification",
+    "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
     "ProbeState",

@@ -171,21 +171,3 @@ class GateSeen(models.Model):
 
     def __str__(self) -> str:
         return "GO" if self.is_go else "NO-GO"
-
-
-class Maintenance(models.Model):
-    """A time in which nobody is told about an environment, or about any."""
-
-    environment = models.ForeignKey(
-        Environment, on_delete=models.CASCADE, null=True, blank=True, related_name="maintenances"
-    )
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField()
-    reason = models.CharField(max_length=200, blank=True)
-    by_name = models.CharField(max_length=150)
-
-    class Meta:
-        ordering = ["-starts_at"]
-
-    def __str__(self) -> str:
-        return f"{self.environment or 'everything'} until {self.ends_at:%Y-%m-%d %H:%M}"

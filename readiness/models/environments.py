@@ -93,6 +93,12 @@ class Endpoint(models.Model):
         blank=True,
         validators=[RegexValidator(r"^/\S*$", "A health path starts with / and has no blanks.")],
     )
+    expected_text = models.CharField(
+        max_length=200, blank=True, help_text="Text that the page must hold; nothing is looked for when left empty."
+    )
+    latency_budget_ms = models.PositiveIntegerField(
+        "latency budget (ms)", null=True, blank=True, help_text="The first byte should come within this time."
+    )
 
     class Meta:
         ordering = ["id"]
@@ -122,6 +128,13 @@ class Database(models.Model):
         default=False,
         help_text="Restores each backup into a scratch database on this database's own server to prove it.",
     )
+    plan_connections = models.PositiveIntegerField(
+        "connections of the plan", null=True, blank=True, help_text="As the provider sells them."
+    )
+    plan_storage_bytes = models.PositiveBigIntegerField(
+        "storage of the plan (bytes)", null=True, blank=True, help_text="Days until it is full are forecast."
+    )
+    region = models.CharField(max_length=60, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -74,6 +74,7 @@ class FailReason(StrEnum):
     HANDSHAKE_REFUSED = "handshake_refused"
     LOW_SCORE = "low_score"
     NO_HTTPS_REDIRECT = "no_https_redirect"
+    WRONG_CONTENT = "wrong_content"
     TOO_SLOW = "too_slow"
     WRONG_ENGINE = "wrong_engine"
 
@@ -139,6 +140,8 @@ class TargetEndpoint:
     role: str
     url: str
     health_path: str = ""
+    expected_text: str = ""
+    latency_budget_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

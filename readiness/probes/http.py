@@ -25,6 +25,7 @@ from readiness.probes.web_targets import parse_web_target
 
 SLOW_MS = 2_000.0
 TOO_SLOW_MS = 8_000.0
+CONTENT_BYTES = 1_000_000
 # A plain-HTTP port that nobody listens on lets no visitor in unencrypted.
 _NO_PLAIN_HTTP = {ErrorReason.REFUSED, ErrorReason.UNREACHABLE, FailReason.CLOSED}
 
@@ -94,7 +95,7 @@ def request_url(endpoint: TargetEndpoint) -> str:
 
 def _observe_endpoint(endpoint: TargetEndpoint, door: net.Door) -> EndpointObservation:
     url = request_url(endpoint)
-    answers, failure = _follow(url, door)
+    answers, failure = _follow(url, door, CONTENT_BYTES if endpoint.expected_text else 0)
     plain_url = _plain_twin(url)
     plain_answers: tuple[Response, ...] = ()
     plain_failure = None
@@ -103,9 +104,9 @@ def _observe_endpoint(endpoint: TargetEndpoint, door: net.Door) -> EndpointObser
     return EndpointObservation(endpoint, url, answers, failure, plain_answers, plain_failure, plain_url)
 
 
-def _follow(url: str, door: net.Door) -> tuple[tuple[Response, ...], RequestFailure | None]:
+def _follow(url: str, door: net.Door, body_bytes: int) -> tuple[tuple[Response, ...], RequestFailure | None]:
     try:
-        return tuple(follow_redirects(url, door, body_bytes=0)), None
+        return tuple(follow_redirects(url, door, body_bytes=body_bytes)), None
     except net.NetError as error:
         return (), RequestFailure.from_error(error)
 
@@ -129,6 +130,8 @@ def _judge_endpoint(seen: EndpointObservation) -> list[Finding]:
     findings = [_judge_reachable(seen)]
     if seen.answers:
         findings += [_judge_status(seen), _judge_latency(seen)]
+        if seen.endpoint.expected_text:
+            findings.append(_judge_content(seen))
     findings.append(_judge_https_redirect(seen))
     return findings
 
@@ -189,11 +192,26 @@ def _judge_latency(seen: EndpointObservation) -> Finding:
     phases = {"DNS": latency.dns, "connect": latency.connect, "TLS": latency.tls, "first byte": latency.first_byte}
     detail = ", ".join(f"{name} {value:.0f} ms" for name, value in phases.items() if value is not None)
     summary = f"{seen.url} begins to answer after {latency.total:.0f} ms."
-    if latency.total < SLOW_MS:
+    budget = seen.endpoint.latency_budget_ms
+    if latency.total < (SLOW_MS if budget is None else budget):
         return Finding("latency", Status.PASS, summary, detail)
+    if budget is not None:
+        detail += f", budget {budget} ms"
     slowest = max(phases, key=lambda name: phases[name] or 0.0)
     status = Status.WARN if latency.total < TOO_SLOW_MS else Status.FAIL
     return Finding("latency", status, summary, detail, f"Most of the time goes into: {slowest}. Start there.")
+
+
+def _judge_content(seen: EndpointObservation) -> Finding:
+    last, text = seen.answers[-1], seen.endpoint.expected_text
+    if text in last.body.decode("utf-8", "replace"):
+        return Finding("content", Status.PASS, f"{last.url} holds the expected text.", text)
+    if last.body_truncated:
+        summary = f"The first {CONTENT_BYTES // 1000} kB of {last.url} do not hold the expected text."
+    else:
+        summary = f"{last.url} does not hold the expected text."
+    fix = "Check what is deployed there, or change the expected text in the environment's settings."
+    return Finding("content", Status.FAIL, summary, f"expected: {text}", fix)
 
 
 def _judge_https_redirect(seen: EndpointObservation) -> Finding:
@@ -241,6 +259,8 @@ def _find_reason(
     failed = {finding.id for finding in findings if finding.status is Status.FAIL}
     if "status" in failed:
         return FailReason.BAD_STATUS
+    if "content" in failed:
+        return FailReason.WRONG_CONTENT
     return FailReason.NO_HTTPS_REDIRECT if "https_redirect" in failed else FailReason.TOO_SLOW
 
 

@@ -25,8 +25,17 @@ from readiness.probes.postgres_errors import explain_connect_error
 from readiness.probes.postgres_health.facts import Examination, PostgresObservation
 from readiness.probes.postgres_health.judging import describe_health, judge_health
 from readiness.probes.postgres_health.reading import read_health
+from readiness.probes.postgres_health.server import END_OF_LIFE_WARNING_DAYS
+from readiness.probes.postgres_health.thresholds import DEFAULTS
+
+__all__ = ["END_OF_LIFE_WARNING_DAYS", "PostgresProbe", "route_parameters"]
 
 APPLICATION_NAME = "preflight probe"
+# The figures that docs/reference/probes.md names; a test holds the page to them.
+FULL_PERCENT, TOO_FULL_PERCENT = DEFAULTS.connections_warn_percent, DEFAULTS.connections_fail_percent
+SLOW_ROUND_TRIP_MS, TOO_SLOW_ROUND_TRIP_MS = DEFAULTS.round_trip_warn_ms, DEFAULTS.round_trip_fail_ms
+OLD_TRANSACTION_SECONDS = DEFAULTS.transaction_warn_seconds
+TOO_OLD_TRANSACTION_SECONDS = DEFAULTS.transaction_fail_seconds
 
 
 class PostgresProbe:

@@ -1,4 +1,4 @@
-"""Alerts: what is open, who was told, channels, rules, maintenance; and the link that acknowledges a notice."""
+"""Alerts: what is open, who was told, channels, rules; and the link that acknowledges a notice."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal import audit
-from readiness.alert_forms import ChannelForm, MaintenanceForm, RuleForm
+from readiness.alert_forms import ChannelForm, RuleForm
 from readiness.alerts.incidents import acknowledge
 from readiness.alerts.messages import read_acknowledge_token
 from readiness.alerts.send import queue_test, send_one
-from readiness.models import Alert, AlertRule, Channel, Maintenance, Notification
+from readiness.models import Alert, AlertRule, Channel, Notification
 
 PAGE_LENGTH = 50
 may_see = permission_required("readiness.view_alert", raise_exception=True)
@@ -33,7 +33,6 @@ def show_alerts(request: HttpRequest) -> HttpResponse:
     context = {
         "open_alerts": Alert.objects.filter(resolved_at__isnull=True).select_related("environment", "rule")[:200],
         "notifications": Paginator(history, PAGE_LENGTH).get_page(request.GET.get("page")),
-        "maintenances": Maintenance.objects.filter(ends_at__gt=timezone.now()).select_related("environment"),
         "page": "alerts",
     }
     return render(request, "readiness/alerts.html", context)
@@ -71,8 +70,6 @@ def show_alert_settings(request: HttpRequest) -> HttpResponse:
     context = {
         "channels": Channel.objects.all(),
         "rules": AlertRule.objects.select_related("environment").prefetch_related("channels"),
-        "maintenances": Maintenance.objects.filter(ends_at__gt=timezone.now()).select_related("environment"),
-        "maintenance_form": MaintenanceForm(),
         "page": "alerts",
     }
     return render(request, "readiness/alert_settings.html", context)
@@ -140,27 +137,4 @@ def test_channel(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, f"{channel.name}: {error}")
     else:
         messages.success(request, f"The test went out through {channel.name}.")
-    return redirect("alert_settings")
-
-
-@may_set_up
-@require_POST
-def start_maintenance(request: HttpRequest) -> HttpResponse:
-    form = MaintenanceForm(request.POST, instance=Maintenance(by_name=request.user.get_username()))
-    if form.is_valid():
-        row = form.save()
-        audit.record("started maintenance", actor=request.user, environment=row.environment, subject=str(row))
-        messages.success(request, f"Nobody is told about {row}.")
-    else:
-        messages.error(request, "Give a number of minutes, at most a week.")
-    return redirect("alert_settings")
-
-
-@may_set_up
-@require_POST
-def end_maintenance(request: HttpRequest, pk: int) -> HttpResponse:
-    row = get_object_or_404(Maintenance.objects.select_related("environment"), pk=pk)
-    Maintenance.objects.filter(pk=row.pk).update(ends_at=timezone.now())
-    audit.record("ended maintenance", actor=request.user, environment=row.environment, subject=str(row))
-    messages.success(request, "Maintenance is over: people are told again.")
     return redirect("alert_settings")

@@ -12,10 +12,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal import audit
 from readiness.checklists.assessment import assess
-from readiness.models import Environment, ProbeRun, ProbeSchedule
+from readiness.forms import MuteForm
+from readiness.history import list_failing, read_course, read_uptimes
+from readiness.maintenance import load_windows
+from readiness.models import Environment, ProbeSchedule, ProbeState
 from readiness.tasks import request_probes
-
-HISTORY_LENGTH = 50
 
 
 @permission_required("readiness.view_environment", raise_exception=True)
@@ -23,7 +24,8 @@ HISTORY_LENGTH = 50
 def show_probes(request: HttpRequest, slug: str) -> HttpResponse:
     """All kinds of one environment with their findings."""
     environment = get_object_or_404(Environment, slug=slug)
-    assessment = assess([environment], timezone.now())[environment.pk]
+    now = timezone.now()
+    assessment = assess([environment], now)[environment.pk]
     schedules = {schedule.kind: schedule for schedule in ProbeSchedule.objects.filter(environment=environment)}
     rows = [
         (kind, fact, assessment.states.get(kind), schedules.get(kind)) for kind, fact in assessment.facts.probes.items()
@@ -31,7 +33,7 @@ def show_probes(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "environment": environment,
         "rows": rows,
-        "is_probing": any(schedule.requested_at for schedule in schedules.values()),
+        "is_probing": any(schedule.is_probing_now(now) for schedule in schedules.values()),
         "tab": "probes",
     }
     template = "readiness/_probes.html" if request.headers.get("HX-Request") else "readiness/probes.html"
@@ -41,13 +43,33 @@ def show_probes(request: HttpRequest, slug: str) -> HttpResponse:
 @permission_required("readiness.view_proberun", raise_exception=True)
 @require_safe
 def show_history(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
-    """The last runs of one kind."""
+    """One kind over time: uptime, how long runs took, what the newest changed, the last runs."""
     if kind not in settings.READINESS_PROBES:
         raise Http404
     environment = get_object_or_404(Environment, slug=slug)
-    runs = ProbeRun.objects.filter(environment=environment, kind=kind).defer("data", "findings")[:HISTORY_LENGTH]
-    context = {"environment": environment, "kind": kind, "runs": runs, "tab": "probes"}
+    now = timezone.now()
+    context = {
+        "environment": environment,
+        "kind": kind,
+        "course": read_course(environment, kind),
+        "uptimes": read_uptimes(environment, kind, now),
+        "schedule": ProbeSchedule.objects.filter(environment=environment, kind=kind).first(),
+        "state": ProbeState.objects.filter(environment=environment, kind=kind).first(),
+        "mute_form": MuteForm(),
+        "now": now,
+        "tab": "probes",
+    }
     return render(request, "readiness/probe_history.html", context)
+
+
+@permission_required("readiness.view_environment", raise_exception=True)
+@require_safe
+def show_failing(request: HttpRequest) -> HttpResponse:
+    """Everything that is bad now, everywhere."""
+    failing = list_failing(load_windows(), timezone.now())
+    context = {"failing": failing, "loud_count": sum(not one.is_quiet for one in failing), "page": "failing"}
+    template = "readiness/_failing.html" if request.headers.get("HX-Request") else "readiness/failing.html"
+    return render(request, template, context)
 
 
 @permission_required("readiness.run_probe", raise_exception=True)

@@ -235,15 +235,33 @@ def test_it_keeps_one_of_two_administrators_who_demote_each_other() -> None:
     assert User.objects.filter(groups__name=roles.ADMINISTRATOR).count() == 1
 
 
-@pytest.mark.parametrize("change", [{"is_active": ""}, {"is_superuser": "on", "is_active": "on"}])
-def test_it_offers_no_way_around_these_rules_in_the_admin(ada: User, sign_in: SignIn, change: dict[str, str]) -> None:
+def test_it_takes_the_powers_of_the_first_administrator_with_the_role(
+    ada: User, sign_in: SignIn, make_user: Callable[..., User]
+) -> None:
+    first = make_user("admin", roles.ADMINISTRATOR)
+    User.objects.filter(pk=first.pk).update(is_superuser=True, is_staff=True)
+    browser = sign_in(first)
+    assert browser.get(reverse("people")).status_code == 200
+
+    sign_in(ada).post(reverse("change_person", args=[first.pk]), {"role": roles.STAKEHOLDER})
+
+    assert browser.get(reverse("people")).status_code == 403
+    assert browser.get(reverse("backups")).status_code == 403
+
+
+@pytest.mark.parametrize("is_superuser", [False, True])
+@pytest.mark.parametrize("change", [{"is_active": ""}, {"is_staff": "on", "is_active": "on"}])
+def test_it_offers_no_way_around_these_rules_in_the_admin(
+    ada: User, sign_in: SignIn, change: dict[str, str], is_superuser: bool
+) -> None:
+    User.objects.update(is_superuser=is_superuser)
     fields = {"username": "ada", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00", **change}
 
     answer = sign_in(ada).post(reverse("admin:auth_user_change", args=[ada.pk]), fields)
 
     ada.refresh_from_db()
     assert answer.status_code == 403
-    assert (ada.is_active, ada.is_superuser) == (True, False)
+    assert (ada.is_active, ada.is_staff) == (True, False)
 
 
 def test_it_does_not_let_anybody_sign_up(client: Client, db: None) -> None:

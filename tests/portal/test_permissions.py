@@ -16,7 +16,7 @@ from django_q.models import OrmQ
 
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
-from readiness.models import Environment, ItemEvent
+from readiness.models import Environment, ItemEvent, MaintenanceWindow
 from tests.readiness.factories import make_ready
 
 SignIn = Callable[[User], Client]
@@ -37,7 +37,7 @@ PUBLIC = {
 }
 # What everybody with an account may do with that account, whatever their role.
 OWN_ACCOUNT = {"account_change_password", "account_set_password", "account_reauthenticate", "account_email"}
-STAKEHOLDER_PAGES = {"dashboard", "environment", "item", "environment_probes"}
+STAKEHOLDER_PAGES = {"dashboard", "environment", "failing", "item", "environment_probes"}
 POST_ONLY = {
     "invite_person",
     "change_person",
@@ -51,6 +51,8 @@ POST_ONLY = {
     "tick_item",
     "comment_item",
     "probe_now",
+    "mute_probe",
+    "remove_maintenance",
     "cancel_backup",
     "verify_backup",
     "prove_backup",
@@ -61,7 +63,7 @@ POST_ONLY = {
     "add_schedule",
     "change_schedule",
 }
-FORM_PAGES = {"add_environment", "environment_settings", "add_database", "change_database"}
+FORM_PAGES = {"maintenance", "add_environment", "environment_settings", "add_database", "change_database"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class World:
     verification: Verification
     restore: Restore
     schedule: BackupSchedule
+    window: MaintenanceWindow
     person: User
 
     def fill(self, name: str, parameter: str) -> str:
@@ -108,6 +111,7 @@ class World:
             "database": database,
             "connection": database,
             "endpoint": endpoint,
+            "maintenance": self.window,
             "schedule": self.schedule,
             "verification": self.verification,
             "restore": self.restore,
@@ -127,6 +131,7 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         verification=Verification.objects.create(backup=backup, kind="verify"),
         restore=Restore.objects.create(backup=backup, target_database="again"),
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
+        window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
         person=make_user("petra", "Stakeholder"),
     )
 

@@ -85,6 +85,9 @@ def test_it_retires_rather_than_deletes(ada: User, sign_in: SignIn, shop: Enviro
     assert Environment.objects.filter(pk=shop.pk).exists()
 
 
+PATIENCE = {"failures_before_down": "1", "successes_before_up": "1", "retry_seconds": "15"}
+
+
 @pytest.mark.parametrize(("seconds", "is_taken"), [("0", False), ("9", False), ("10", True), ("300", True)])
 def test_it_refuses_an_interval_that_would_stop_every_probe(
     otto: User, sign_in: SignIn, shop: Environment, seconds: str, is_taken: bool
@@ -94,7 +97,7 @@ def test_it_refuses_an_interval_that_would_stop_every_probe(
 
     sign_in(otto).post(
         reverse("admin:readiness_probeschedule_change", args=[schedule.pk]),
-        {"interval_seconds": seconds, "is_enabled": "on"},
+        {**PATIENCE, "interval_seconds": seconds, "is_enabled": "on"},
     )
 
     schedule.refresh_from_db()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from readiness.models import Environment, ProbeRun, ProbeState, StatusChange
+from readiness.models import Environment, ProbeRollup, ProbeRun, ProbeState, StatusChange
 from readiness.probes.base import Finding, ProbeResult, Status
+from readiness.probes.transitions import Patience
 from readiness.results import Observed, record
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -24,7 +26,7 @@ def shop(db: None) -> Environment:
 
 
 def test_it_records_a_run_the_newest_state_and_the_first_change(shop: Environment) -> None:
-    changes = record([observe(shop, Status.FAIL, NOON, "It answers 500.")])
+    changes = record([observe(shop, Status.FAIL, NOON, "It answers 500.")]).changes
 
     state = ProbeState.objects.get(environment=shop, kind="http")
     assert (state.status, state.summary, state.beats) == ("fail", "It answers 500.", "f")
@@ -36,7 +38,7 @@ def test_it_makes_no_event_of_a_result_like_the_one_before(shop: Environment) ->
     record([observe(shop, Status.PASS, NOON)])
     later = NOON + timedelta(minutes=1)
 
-    assert record([observe(shop, Status.PASS, later)]) == []
+    assert record([observe(shop, Status.PASS, later)]).changes == []
     state = ProbeState.objects.get()
     assert (state.observed_at, state.status_since, state.beats) == (later, NOON, "pp")
 
@@ -44,7 +46,7 @@ def test_it_makes_no_event_of_a_result_like_the_one_before(shop: Environment) ->
 def test_it_keeps_a_late_result_as_a_run_without_moving_the_state_back(shop: Environment) -> None:
     record([observe(shop, Status.PASS, NOON)])
 
-    assert record([observe(shop, Status.FAIL, NOON - timedelta(minutes=1))]) == []
+    assert record([observe(shop, Status.FAIL, NOON - timedelta(minutes=1))]).changes == []
     assert ProbeState.objects.get().status == "pass"
     assert ProbeRun.objects.count() == 2
 
@@ -60,3 +62,54 @@ def test_it_sees_every_change_within_one_batch(shop: Environment) -> None:
 
     changes = StatusChange.objects.order_by("at").values_list("from_status", "to_status")
     assert list(changes) == [("", "pass"), ("pass", "error"), ("error", "pass")]
+
+
+def test_it_waits_for_a_second_failure_when_told_to_be_patient(shop: Environment) -> None:
+    patience = Patience(failures_before_down=2)
+    minutes = [NOON + timedelta(minutes=number) for number in range(4)]
+    record([replace(observe(shop, Status.PASS, minutes[0]), patience=patience)])
+
+    first = record([replace(observe(shop, Status.FAIL, minutes[1], "It answers 500."), patience=patience)])
+    waiting = ProbeState.objects.get()
+    second = record([replace(observe(shop, Status.FAIL, minutes[2], "It answers 500."), patience=patience)])
+
+    assert (first.changes, first.waiting) == ([], {(shop.pk, "http")})
+    assert (waiting.status, waiting.pending_status, waiting.pending_summary) == ("pass", "fail", "It answers 500.")
+    assert (waiting.summary, waiting.observed_at) == ("It answers.", minutes[1])
+    assert [change.to_status for change in second.changes] == ["fail"]
+    assert (ProbeState.objects.get().status, ProbeState.objects.get().pending_status) == ("fail", "")
+
+
+def test_it_forgets_one_failure_between_two_good_results(shop: Environment) -> None:
+    patience = Patience(failures_before_down=2)
+    for number, status in enumerate([Status.PASS, Status.FAIL, Status.PASS, Status.FAIL]):
+        record([replace(observe(shop, status, NOON + timedelta(minutes=number)), patience=patience)])
+
+    assert ProbeState.objects.get().status == "pass"
+    assert StatusChange.objects.count() == 1
+
+
+def test_it_adds_up_the_time_between_results_by_hour_and_day(shop: Environment) -> None:
+    start = NOON + timedelta(minutes=59)
+    record([observe(shop, Status.PASS, start)])
+    record([observe(shop, Status.FAIL, start + timedelta(seconds=90))])
+    # Nobody looked for ten minutes: two intervals of that are down, the rest is unknown.
+    record([observe(shop, Status.PASS, start + timedelta(seconds=690))])
+
+    hours = ProbeRollup.objects.filter(period="h").order_by("starts_at")
+    assert [(hour.starts_at, hour.up_seconds, hour.down_seconds, hour.runs) for hour in hours] == [
+        (NOON, 60, 0, 1),
+        (NOON + timedelta(hours=1), 30, 120, 2),
+    ]
+    day = ProbeRollup.objects.get(period="d")
+    assert (day.up_seconds, day.down_seconds, day.runs, day.duration_ms_sum) == (90, 120, 3, 15)
+
+
+def test_it_counts_maintenance_apart_and_marks_the_change(shop: Environment) -> None:
+    record([observe(shop, Status.PASS, NOON)])
+    changes = record([replace(observe(shop, Status.FAIL, NOON + timedelta(minutes=1)), in_maintenance=True)]).changes
+    record([observe(shop, Status.PASS, NOON + timedelta(minutes=2))])
+
+    assert changes[0].in_maintenance
+    hour = ProbeRollup.objects.get(period="h")
+    assert (hour.up_seconds, hour.down_seconds, hour.maintenance_seconds) == (60, 0, 60)

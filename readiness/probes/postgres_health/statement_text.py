@@ -10,9 +10,9 @@ _TOKEN = re.compile(
     | (?P<quoted> "(?:[^"]|"")*(?:"|\Z) )                              # an identifier
     | (?P<escaped> (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z) )         # E'...' with backslashes
     | (?P<string> '(?:[^']|'')*(?:'|\Z) )
-    | (?P<dollar> \$(?P<tag>[A-Za-z_\x80-\U0010ffff][\w]*)?\$.*?(?:\$(?P=tag)\$|\Z) | \$\$.*?(?:\$\$|\Z) )
+    | (?P<dollar> \$(?P<tag>[^\W\d]\w*)\$.*?(?:\$(?P=tag)\$|\Z) | \$\$.*?(?:\$\$|\Z) )
     | (?P<parameter> \$\d+ )
-    | (?P<word> [^\W\d]\w* )
+    | (?P<word> [^\W\d][\w$]* )
     | (?P<number> (?: \d[\w.]* | \.\d[\w.]* ) (?: (?<=[eE])[+-]\d+ )? )
     """,
     re.VERBOSE | re.DOTALL,

@@ -1,4 +1,4 @@
--- Statements of client sessions that run for long, longest first. No walsender, autovacuum or pg_dump.
+-- Statements of client sessions that run for long, longest first. No walsender or autovacuum.
 SELECT
     pid,
     coalesce(datname, '') AS database,
@@ -12,7 +12,8 @@ FROM pg_stat_activity
 WHERE state IN ('active', 'fastpath function call')
     AND backend_type = 'client backend'
     AND pid <> pg_backend_pid()
-    AND coalesce(application_name, '') NOT IN ('pg_dump', 'pg_restore')
+    -- Dumps, and our own backups, proofs and restores, have to take their time.
+    AND coalesce(application_name, '') !~ '^(pg_dump|pg_restore|pg_basebackup)$|^preflight [a-z]+ [0-9]+ '
     AND query_start <= clock_timestamp() - %(active_query_warn_seconds)s * interval '1 second'
 ORDER BY query_start
 LIMIT 10

@@ -26,6 +26,12 @@ WITH entries AS (
         ON standing.conindid = entry.indexrelid AND standing.contype IN ('p', 'u', 'x')
     WHERE entry.indisvalid AND entry.indislive AND NOT relation.relispartition
         AND space.nspname !~ '^pg_' AND space.nspname <> 'information_schema'
+        -- Few indexes share their first column with another; only those are worth comparing.
+        AND EXISTS (
+            SELECT 1 FROM pg_index AS other
+            WHERE other.indrelid = entry.indrelid AND other.indkey[0] = entry.indkey[0]
+                AND other.indexrelid <> entry.indexrelid
+        )
 ), ranked AS (
     SELECT
         *,

@@ -1,4 +1,4 @@
--- The oldest open transaction of another client session of any database; pg_dump is our own work and does not count.
+-- The oldest open transaction of another client session of any database.
 SELECT
     pid,
     coalesce(datname, '') AS database,
@@ -12,6 +12,7 @@ FROM pg_stat_activity
 WHERE backend_type = 'client backend'
     AND xact_start IS NOT NULL
     AND pid <> pg_backend_pid()
-    AND coalesce(application_name, '') NOT IN ('pg_dump', 'pg_restore')
+    -- Dumps, and our own backups, proofs and restores, have to take their time.
+    AND coalesce(application_name, '') !~ '^(pg_dump|pg_restore|pg_basebackup)$|^preflight [a-z]+ [0-9]+ '
 ORDER BY xact_start
 LIMIT 1

@@ -13,7 +13,7 @@ from readiness.models import (
     Alert,
     Environment,
     GateSeen,
-    Maintenance,
+    MaintenanceWindow,
     Notification,
     StatusChange,
     Tracker,
@@ -102,7 +102,7 @@ def test_it_knows_whose_rule_it_is(shop: Environment) -> None:
 def test_it_holds_back_during_maintenance(shop: Environment) -> None:
     make_rule("probe_down", make_channel("https://hook.example.org/"))
     now = timezone.now()
-    Maintenance.objects.create(environment=shop, starts_at=now, ends_at=now + timedelta(hours=1), by_name="otto")
+    MaintenanceWindow.objects.create(environment=shop, starts_at=now, reason="moving")
     make_change(shop, "fail")
 
     rules.evaluate_changes(timezone.now())

@@ -1,5 +1,6 @@
 """The dns probe against a nameserver on loopback."""
 
+import io
 import json
 import time
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from typing import Any
 
 import dns.resolver
 import pytest
+from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -193,6 +195,24 @@ def test_it_reads_nameservers(text: str, parts: tuple[str, int]) -> None:
 def test_it_refuses_what_is_no_nameserver(text: str) -> None:
     with pytest.raises(TargetError):
         DnsProbe().parse_target(HOST, TargetOptions(nameservers=(text,)))
+
+
+def test_it_takes_what_to_expect_and_whom_to_ask_from_the_command_line(settings: Any) -> None:
+    settings.READINESS_PROBES = {"dns": "readiness.probes.dns.DnsProbe"}
+    with serve_zone(GOOD) as nameserver:
+        output = io.StringIO()
+        with pytest.raises(SystemExit) as caught:
+            call_command(
+                "probe", "dns", HOST, "--nameserver", nameserver.address, "--expect=A=192.0.2.1,192.0.2.2",
+                "--expect=AAAA=", "--expect=CNAME=", "--json", stdout=output,
+            )  # fmt: skip
+    assert caught.value.code == 1
+    expected = json.loads(output.getvalue())["data"]["expected"]
+    assert [(each["type"], each["expected"], each["ok"]) for each in expected] == [
+        ("A", ["192.0.2.1", "192.0.2.2"], False),
+        ("AAAA", [], False),
+        ("CNAME", [], True),
+    ]
 
 
 _TEXTS = st.text(max_size=20)

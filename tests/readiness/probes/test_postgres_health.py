@@ -3,11 +3,19 @@
 import importlib.util
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import psycopg
 import pytest
 
 from readiness.probes.base import PlanLimits, Status
+from readiness.probes.postgres_health.reading import (
+    CATALOG_QUERIES,
+    SESSION_QUERIES,
+    STATISTICS_QUERIES,
+    load_query,
+)
+from readiness.probes.postgres_health.thresholds import Thresholds
 from tests.readiness.probes.troubled import (
     APPLICATION,
     DATABASE,
@@ -92,7 +100,7 @@ def test_its_statements_mend_what_it_found(troubled: TroubledServer) -> None:
         for name in ("disabled_trigger", "duplicate_index", "foreign_key_without_index", "dead_tuples", "sequences"):
             for statement in find(troubled.probe(dbname="mended"), name).fix.splitlines():
                 if statement.endswith(";"):
-                    connection.execute(statement)  # type: ignore[arg-type]
+                    connection.execute(statement)
             mended[name] = find(troubled.probe(dbname="mended"), name).status
     assert set(mended.values()) == {Status.PASS}
 
@@ -111,6 +119,28 @@ def test_it_shows_no_literal_of_a_statement(troubled: TroubledServer) -> None:
     assert all(each["calls"] and 0 <= each["share_percent"] <= 100 and len(each["text"]) <= 500 for each in top)
 
 
+def test_it_leaves_our_own_backups_alone(troubled: TroubledServer) -> None:
+    with psycopg.connect(troubled.dsn(), application_name="preflight backup 7 0a1b2c3d4e5f") as backup:
+        backup.execute("SELECT 1")
+        pid = backup.info.backend_pid
+        result = troubled.probe(MONITOR)
+        assert f"pid {pid}" not in str(find(result, "idle_in_transaction"))
+    with psycopg.connect(troubled.dsn(), application_name="anything else") as other:
+        other.execute("SELECT 1")
+        pid = other.info.backend_pid
+        assert f"pid {pid}" in str(find(troubled.probe(MONITOR), "idle_in_transaction"))
+
+
+def test_it_judges_the_roles_that_hold_sessions_when_nobody_has_named_the_application(troubled: TroubledServer) -> None:
+    finding = find(troubled.probe(MONITOR, application_role=""), "superuser")
+    assert finding.status is Status.WARN and APPLICATION in finding.summary
+    unknown = find(troubled.probe(MONITOR, application_role="no such role"), "superuser")
+    assert unknown.status is Status.SKIPPED
+    nobody_there = find(troubled.probe(MONITOR, dbname="postgres", application_role=""), "superuser")
+    assert nobody_there.status is Status.SKIPPED
+    assert find(troubled.probe(PLAIN, dbname="postgres", application_role=""), "superuser").status is Status.PASS
+
+
 def test_it_counts_deadlocks_and_temporary_files_between_two_looks(troubled: TroubledServer) -> None:
     first = troubled.probe()
     assert find(first, "deadlocks").status is find(first, "temp_files").status is Status.SKIPPED
@@ -126,8 +156,23 @@ def test_it_counts_deadlocks_and_temporary_files_between_two_looks(troubled: Tro
     )
     finding = find(troubled.probe(previous=quiet.data), "temp_files")
     assert finding.status is Status.WARN and "written" in finding.detail and "work_mem" in finding.fix
-    more = {**quiet.data, "counters": {**quiet.data["counters"], "deadlocks": -1}}
-    assert find(troubled.probe(previous=more), "deadlocks").status is Status.WARN
+    _make_deadlock(troubled)
+    troubled.wait_until(f"SELECT deadlocks > 0 FROM pg_stat_database WHERE datname = '{DATABASE}'")
+    finding = find(troubled.probe(previous=quiet.data), "deadlocks")
+    assert finding.status is Status.WARN and finding.summary.startswith("1 new deadlock")
+
+
+def _make_deadlock(server: TroubledServer) -> None:
+    with psycopg.connect(server.dsn()) as first, psycopg.connect(server.dsn()) as second:
+        for connection, own in ((first, 1), (second, 2)):
+            connection.execute("SET deadlock_timeout = '20ms'")
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [own])
+        waiting = threading.Thread(target=run_until_ended, args=(first, "SELECT pg_advisory_xact_lock(2)"))
+        waiting.start()
+        run_until_ended(second, "SELECT pg_advisory_xact_lock(1)")
+        second.rollback()
+        waiting.join()
+        first.rollback()
 
 
 def test_it_finds_settings_that_endanger_the_data_and_those_that_wait(troubled: TroubledServer) -> None:
@@ -205,3 +250,12 @@ def test_it_reads_on_when_one_query_fails(troubled: TroubledServer) -> None:
     assert set(result.data["unread"]) == {"sequences"}
     assert find(result, "sequences").status is Status.SKIPPED
     assert find(result, "disabled_trigger").status is Status.WARN
+
+
+def test_it_reads_what_older_servers_are_asked_here_too(troubled: TroubledServer) -> None:
+    """The SQL for 13 uses nothing that later versions took away, so one server can try it all."""
+    names = (*SESSION_QUERIES, *CATALOG_QUERIES, *STATISTICS_QUERIES)
+    parameters = {**asdict(Thresholds()), "application_role": APPLICATION}
+    with psycopg.connect(troubled.dsn(), cursor_factory=psycopg.ClientCursor) as connection:
+        for name in names:
+            connection.execute(load_query(name, 130_000), parameters)

@@ -1,11 +1,14 @@
 """The scenario probe: walks through a small shop over TLS, whole and broken."""
 
 import dataclasses
+import io
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from readiness.probes.addresses import AddressPolicy
 from readiness.probes.base import ErrorReason, ProbeResult, Status, Target, TargetError, TargetOptions
@@ -318,3 +321,23 @@ def test_it_refuses_a_file_in_one_sentence(text: str | None, says: str, tmp_path
     with pytest.raises(TargetError) as caught:
         ScenarioProbe().parse_target(str(path), TargetOptions())
     assert says in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_it_walks_from_the_command_line_and_gives_the_scenario_its_own_time(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.READINESS_PROBES = {"scenario": "readiness.probes.scenario.ScenarioProbe"}
+    path, authority, output = tmp_path / "login.toml", tmp_path / "root.pem", io.StringIO()
+    path.write_text(read_template("login"))
+    authority.write_text(ROOT.pem)
+    with serve_shop(Shop()) as server:
+        for name, value in (("BASE_URL", f"https://{HOST}"), ("EMAIL", EMAIL), ("PASSWORD", PASSWORD)):
+            monkeypatch.setenv(f"SCENARIO_{name}", value)
+        override = f"{HOST}:443:127.0.0.1:{server.port}"
+        call_command(
+            "probe", "scenario", str(path), "--ca-file", str(authority), "--connect-to", override, "--json",
+            stdout=output,
+        )  # fmt: skip
+    line = json.loads(output.getvalue())
+    assert (line["kind"], line["target"], line["status"]) == ("scenario", str(path), "pass")
+    assert ScenarioProbe.default_timeout_seconds == 600

@@ -117,7 +117,7 @@ class TroubledServer:
         """Wait until the server answers `question` with true."""
         deadline = time.monotonic() + 30
         with self.connect() as connection:
-            while not connection.execute(question).fetchone()[0]:  # type: ignore[index,arg-type]
+            while not connection.execute(question).fetchone()[0]:  # type: ignore[index]
                 assert time.monotonic() < deadline, f"never true: {question}"
                 time.sleep(0.02)
 

@@ -11,7 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from readiness import results
 from readiness.models import Environment, ProbeRun, ProbeSchedule
+from readiness.probes.base import Finding, ProbeResult, Status
 from tests.readiness.factories import connect, make_state
 
 SignIn = Callable[[User], Client]
@@ -80,14 +82,24 @@ def test_it_lets_otto_probe_now_and_says_so(shop: Environment, otto: User, sign_
     assert ProbeSchedule.objects.exclude(requested_at=None).count() == 4
 
 
+def test_it_does_not_wait_for_a_worker_that_is_lost(shop: Environment, otto: User, sign_in: SignIn) -> None:
+    connect(shop)
+    browser = sign_in(otto)
+    browser.post(probes_url("probe_now"))
+
+    ProbeSchedule.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+
+    assert "Probing now" not in browser.get(probes_url()).content.decode()
+
+
 def test_it_shows_the_last_runs_newest_first(shop: Environment, lea: User, sign_in: SignIn) -> None:
     now = timezone.now()
-    for number in range(60):
+    for number in range(110):
         ProbeRun.objects.create(
             environment=shop,
             kind="http",
             status="fail",
-            summary=f"Run {number:02}.",
+            summary=f"Run {number:03}.",
             reason="bad_status",
             duration_ms=5,
             observed_at=now - timedelta(minutes=number),
@@ -95,9 +107,52 @@ def test_it_shows_the_last_runs_newest_first(shop: Environment, lea: User, sign_
 
     page = sign_in(lea).get(probes_url("probe_history", "http")).content.decode()
 
-    assert page.index("Run 00.") < page.index("Run 49.")
-    assert "Run 50." not in page
+    assert page.index("Run 000.") < page.index("Run 099.")
+    assert "Run 100." not in page
 
 
 def test_it_knows_no_history_of_an_unknown_kind(shop: Environment, lea: User, sign_in: SignIn) -> None:
     assert sign_in(lea).get(probes_url("probe_history", "astrology")).status_code == 404
+
+
+def test_it_shows_uptime_and_what_the_newest_run_changed(shop: Environment, lea: User, sign_in: SignIn) -> None:
+    start = timezone.now() - timedelta(minutes=3)
+    for minute, status in enumerate([Status.PASS, Status.PASS, Status.FAIL]):
+        finding = Finding("status", status, f"It answers in minute {minute}.")
+        result = ProbeResult("http", "shop", status, findings=(finding,), duration_ms=10 + minute)
+        results.record([results.Observed(shop.pk, start + timedelta(minutes=minute), result)])
+
+    page = sign_in(lea).get(probes_url("probe_history", "http")).content.decode()
+
+    assert "New in the newest run" in page
+    assert "before: It answers in minute 1." in page
+    assert "100 %" in page
+    assert 'class="course"' in page
+
+
+def test_it_lists_what_fails_everywhere_the_quiet_last(shop: Environment, otto: User, sign_in: SignIn) -> None:
+    make_state(shop, "http", status="fail", summary="It answers 500.")
+    make_state(shop, "tls", status="error", summary="No answer in time.")
+    make_state(shop, "postgres", status="pass", summary="Healthy.")
+    ProbeSchedule.objects.update_or_create(environment=shop, kind="http", defaults={"next_run_at": timezone.now()})
+    browser = sign_in(otto)
+    browser.post(probes_url("mute_probe", "http"), {"hours": "4", "reason": "Jonas repairs it"})
+
+    page = browser.get(reverse("failing")).content.decode()
+
+    assert "1 probe fails now" in page
+    assert page.index("No answer in time.") < page.index("It answers 500.")
+    assert "muted: Jonas repairs it" in page
+    assert "Healthy." not in page
+
+
+def test_it_unmutes(shop: Environment, otto: User, sign_in: SignIn) -> None:
+    ProbeSchedule.objects.update_or_create(
+        environment=shop,
+        kind="http",
+        defaults={"next_run_at": timezone.now(), "muted_until": timezone.now() + timedelta(hours=1)},
+    )
+
+    sign_in(otto).post(probes_url("mute_probe", "http"), {"action": "unmute"})
+
+    assert ProbeSchedule.objects.get(environment=shop, kind="http").muted_until is None

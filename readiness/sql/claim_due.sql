@@ -1,0 +1,19 @@
+-- Claims what is due in one statement: locked rows are another claimer's, a claim that ran out lost its worker.
+WITH due AS (
+    SELECT schedule.id
+    FROM readiness_probeschedule AS schedule
+    JOIN readiness_environment AS environment ON environment.id = schedule.environment_id
+    WHERE schedule.is_enabled AND environment.retired_at IS NULL
+        AND (schedule.claimed_until <= %(now)s
+            OR (schedule.claimed_until IS NULL AND schedule.next_run_at <= %(now)s))
+    ORDER BY schedule.next_run_at, schedule.id
+    LIMIT %(limit)s
+    FOR UPDATE OF schedule SKIP LOCKED
+)
+UPDATE readiness_probeschedule AS schedule
+SET claimed_until = %(claimed_until)s,
+    next_run_at = schedule.next_run_at + make_interval(secs => schedule.interval_seconds * (1 + greatest(-1, floor(
+        extract(epoch FROM %(now)s - schedule.next_run_at) / schedule.interval_seconds))))
+FROM due
+WHERE schedule.id = due.id
+RETURNING schedule.id

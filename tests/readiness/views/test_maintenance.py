@@ -1,0 +1,56 @@
+"""Maintenance is planned in words that are checked, and probes know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from readiness.maintenance import load_windows
+from readiness.models import Environment, MaintenanceWindow
+from readiness.probes.maintenance import is_covered
+
+SignIn = Callable[[User], Client]
+PLAN = {"reason": "Disk is replaced", "environment": "", "kind": "", "time_zone": "UTC", "duration_minutes": "60"}
+
+
+def test_it_plans_one_window_for_everything(otto: User, sign_in: SignIn) -> None:
+    now = timezone.now()
+
+    answer = sign_in(otto).post(reverse("maintenance"), {**PLAN, "starts_at": f"{now:%Y-%m-%dT%H:%M}", "cron": ""})
+
+    assert answer.status_code == 302
+    assert is_covered(load_windows(), 1, "http", now)
+    assert not is_covered(load_windows(), 1, "http", now + timedelta(hours=2))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"starts_at": "", "cron": ""}, "Give either the moment it starts once, or a cron expression."),
+        ({"starts_at": "2026-11-24T03:00", "cron": "0 3 * * *"}, "Give either the moment"),
+        ({"starts_at": "", "cron": "every night"}, "This is not a cron expression"),
+        ({"starts_at": "", "cron": "0 3 * * *", "time_zone": "Mars/Olympus"}, "This is not a time zone"),
+        ({"starts_at": "", "cron": "0 3 * * *", "duration_minutes": "0"}, "greater than or equal to 1"),
+    ],
+)
+def test_it_says_what_is_wrong_with_a_plan(otto: User, sign_in: SignIn, given: dict[str, str], sentence: str) -> None:
+    answer = sign_in(otto).post(reverse("maintenance"), {**PLAN, **given})
+
+    assert answer.status_code == 400
+    assert sentence in answer.content.decode()
+    assert not MaintenanceWindow.objects.exists()
+
+
+def test_it_removes_a_window(otto: User, sign_in: SignIn) -> None:
+    shop = Environment.objects.create(name="Shop", slug="shop")
+    window = MaintenanceWindow.objects.create(environment=shop, reason="Disk", cron="0 3 * * *")
+
+    sign_in(otto).post(reverse("remove_maintenance", args=[window.pk]))
+
+    assert not MaintenanceWindow.objects.exists()
