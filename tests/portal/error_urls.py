@@ -16,11 +16,9 @@ __all__ = ["handler403", "handler404", "handler500", "urlpatterns"]
 @csrf_exempt
 @login_not_required
 def fail(request: HttpRequest) -> HttpResponse:
-    password = request.POST.get("password", "")
-    innocent = f"{password} is kept under another name"
-    raise RuntimeError(
-        f"cannot mail planted-person@example.org, see https://x.example.org/?token=planted-token {len(innocent)}"
-    )
+    # The secrets come with the request: what stands here is sent too, as the source around the line that failed.
+    password, email, token = request.POST["password"], request.POST["email"], request.GET["token"]
+    raise RuntimeError(f"cannot mail {email}, see https://x.example.org/?token={token} {len(password)}")
 
 
 urlpatterns = [path("fail/", fail), *portal_urls]

@@ -12,10 +12,12 @@ import pytest
 import sentry_sdk
 from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.test import Client
 from django.urls import reverse
 from django_q import worker
-from django_q.signals import post_execute_in_worker
+from django_q.signals import post_execute_in_worker, pre_execute
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
@@ -62,7 +64,7 @@ def kept(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     monkeypatch.setattr(sentry_sdk, "init", lambda **options: real(transport=transport, **options))
     error_reporting.start()
     yield transport
-    error_reporting.pre_execute.disconnect(dispatch_uid="begin-check-in")
+    pre_execute.disconnect(dispatch_uid="begin-check-in")
     post_execute_in_worker.disconnect(dispatch_uid="end-check-in")
     real()
 
@@ -88,9 +90,21 @@ def post_through_wsgi(path: str, query: str, body: bytes) -> int:
         "wsgi.url_scheme": "http",
         "wsgi.errors": io.StringIO(),
     }
-    answer = WSGIHandler()(environ, lambda status, headers, *rest: statuses.append(status))
-    list(answer)
-    answer.close()
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+        statuses.append(status)
+        return len
+
+    # A server's handler would close the connection that the test's transaction is on.
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    try:
+        answer = WSGIHandler()(environ, start_response)
+        list(answer)
+        answer.close()
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
     return int(statuses[0].split()[0])
 
 
@@ -125,9 +139,9 @@ def test_it_reports_a_failed_task_and_masks_its_result(kept: Kept) -> None:
 
 def test_it_checks_in_for_recurring_jobs_only(kept: Kept) -> None:
     task: dict[str, Any] = {"success": True}
-    error_reporting.pre_execute.send(sender="django_q", func=RECURRING_JOBS[0].func, task=task)
+    pre_execute.send(sender="django_q", func=RECURRING_JOBS[0].func, task=task)
     post_execute_in_worker.send(sender="django_q", func=RECURRING_JOBS[0].func, task=task)
-    error_reporting.pre_execute.send(sender="django_q", func="portal.jobs.beat", task={})
+    pre_execute.send(sender="django_q", func="portal.jobs.beat", task={})
 
     assert kept.read().count('"check_in_id"') == 2
     assert '"monitor_slug":"readiness-tasks-tick"' in kept.read()

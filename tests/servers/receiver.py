@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from importlib import import_module
 from typing import Any
 
 from tests.servers.sockets import LocalServer, serve
@@ -71,12 +72,11 @@ class Mailbox:
 @contextlib.contextmanager
 def serve_smtp(mailbox: Mailbox) -> Iterator[int]:
     """Run a real SMTP server until the block ends; gives its port."""
-    from aiosmtpd.controller import Controller
-
+    controller_module = import_module("aiosmtpd.controller")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller = controller_module.Controller(mailbox, hostname="127.0.0.1", port=port)
     controller.start()
     try:
         yield port

@@ -129,7 +129,8 @@ def test_it_reads_pages_until_the_link_says_that_nothing_follows() -> None:
 
 
 def test_it_reads_the_link_that_glitchtip_sends() -> None:
-    link = '{\'<http://h/?cursor=a%3D%3D&limit=1>; rel="next"; results="true"; cursor="a=="\', \'<x>; rel="previous"\'}'
+    following = '<http://h/?cursor=a%3D%3D&limit=1>; rel="next"; results="true"; cursor="a=="'
+    link = str({following, '<x>; rel="previous"'})
     with serve_site(answer_json([], headers=[("Link", link)])) as server:
         assert make_client(server.url).get("/api/0/x/").next_cursor == "a=="
 
