@@ -20,7 +20,8 @@ _REPLACEMENTS = (
         ),
         r"\1\2***",
     ),
-    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "***@***"),
+    # Not a release such as shop@1.2
+    (re.compile(r"[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}"), "***@***"),
 )
 
 

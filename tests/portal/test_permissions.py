@@ -12,11 +12,22 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
-from readiness.models import Environment, ItemEvent, MaintenanceWindow
+from readiness.models import (
+    Alert,
+    AlertRule,
+    Channel,
+    Environment,
+    ItemEvent,
+    MaintenanceWindow,
+    Tracker,
+    TrackerIssue,
+    TrackerProject,
+)
 from tests.readiness.factories import make_ready
 
 SignIn = Callable[[User], Client]
@@ -34,10 +45,14 @@ PUBLIC = {
     "account_reset_password_done",
     "account_reset_password_from_key",
     "account_reset_password_from_key_done",
+    # By the signed link of a message, to people who may have no account.
+    "acknowledge_by_link",
 }
 # What everybody with an account may do with that account, whatever their role.
 OWN_ACCOUNT = {"account_change_password", "account_set_password", "account_reauthenticate", "account_email"}
-STAKEHOLDER_PAGES = {"dashboard", "environment", "failing", "item", "environment_probes"}
+STAKEHOLDER_PAGES = {
+    *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue")
+}
 POST_ONLY = {
     "invite_person",
     "change_person",
@@ -51,6 +66,11 @@ POST_ONLY = {
     "tick_item",
     "comment_item",
     "probe_now",
+    "remove_tracker",
+    "acknowledge_alert",
+    "test_channel",
+    "remove_channel",
+    "remove_rule",
     "mute_probe",
     "remove_maintenance",
     "cancel_backup",
@@ -63,7 +83,10 @@ POST_ONLY = {
     "add_schedule",
     "change_schedule",
 }
-FORM_PAGES = {"maintenance", "add_environment", "environment_settings", "add_database", "change_database"}
+FORM_PAGES = {
+    *("maintenance", "add_environment", "environment_settings", "add_database", "change_database", "change_tracker"),
+    *("add_channel", "change_channel", "add_rule", "change_rule", "test_error"),
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +112,10 @@ class World:
     schedule: BackupSchedule
     window: MaintenanceWindow
     person: User
+    issue: TrackerIssue
+    channel: Channel
+    rule: AlertRule
+    alert: Alert
 
     def fill(self, name: str, parameter: str) -> str:
         if parameter in {"id", "object_id", "content_type_id", "app_label", "url"}:
@@ -99,6 +126,7 @@ class World:
             "slug": self.environment.slug,
             "key": "backup_strategy" if "item" in name else "x-y",
             "kind": "http",
+            "token": "x",
             "uidb36": "1",
         }[parameter]
 
@@ -115,7 +143,12 @@ class World:
             "schedule": self.schedule,
             "verification": self.verification,
             "restore": self.restore,
+            "channel": self.channel,
+            "rule": self.rule,
+            "alert": self.alert,
         }
+        if name == "tracker_issue":
+            return self.issue.pk
         if name == "request_restore":
             return self.backup.pk
         return int(next((row.pk for word, row in places.items() if word in name), self.backup.pk))
@@ -125,6 +158,11 @@ class World:
 def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     environment = make_ready()
     backup = Backup.objects.get()
+    tracker = Tracker.objects.create(
+        environment=environment, provider="bugsink", url="https://bugs.example.org", token="env:NO_TOKEN"
+    )
+    project = TrackerProject.objects.create(tracker=tracker, name="api")
+    rule = AlertRule.objects.create(name="ours", kind="probe_down")
     return World(
         environment=environment,
         backup=backup,
@@ -133,6 +171,12 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
         window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
         person=make_user("petra", "Stakeholder"),
+        issue=TrackerIssue.objects.create(tracker=tracker, project=project, remote_id="1", title="x"),
+        channel=Channel.objects.create(name="hook", kind="webhook", address="env:NO_HOOK"),
+        rule=rule,
+        alert=Alert.objects.create(
+            rule=rule, environment=environment, subject="x", title="x", opened_at=timezone.now()
+        ),
     )
 
 
@@ -169,7 +213,7 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
-    assert names == known | rest | {"probe_history"}
+    assert names == known | rest | {"probe_history", "alerts", "alert_settings"}
 
 
 def test_it_sends_anonymous_visitors_to_sign_in(world: World, client: Client) -> None:
@@ -256,6 +300,10 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("add_schedule", ["shop"], {"otto", "ada"}),
         ("confirm_key", [], {"otto", "ada"}),
         ("add_environment", [], {"otto", "ada"}),
+        ("change_tracker", ["shop"], {"otto", "ada"}),
+        ("add_rule", [], {"otto", "ada"}),
+        ("add_channel", [], {"otto", "ada"}),
+        ("test_error", [], {"ada"}),
         ("invite_person", [], {"ada"}),
     ],
 )
