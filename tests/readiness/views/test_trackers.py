@@ -52,9 +52,8 @@ def test_it_keeps_text_of_others_text(shop: Environment, sam: User, sign_in: Sig
         "breadcrumbs": [{"at": None, "category": NASTY, "message": NASTY, "level": NASTY}],
         "request": {"method": NASTY, "url": NASTY},
     }
-    issue = add_issue(
-        connect(shop, error=NASTY, warning=NASTY), title=NASTY, culprit=NASTY, status=NASTY, detail=detail
-    )
+    tracker = connect(shop, error=NASTY, warning=NASTY)
+    issue = add_issue(tracker, title=NASTY, culprit=NASTY, status="<script>", detail=detail)
     issue.events.create(remote_id="1", at=timezone.now(), tags=tags)
     browser = sign_in(sam)
 
