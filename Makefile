@@ -7,7 +7,7 @@ VAR := $(or $(PORTAL_VAR),var)
 # A portal on one machine speaks plain HTTP to its own browser, whatever database it uses.
 run setup: export LOCAL_MODE := $(or $(LOCAL_MODE),1)
 
-.PHONY: help run setup db stop logs reset password test lint chaos lock bootstrap bootstrap-dev
+.PHONY: help run setup db stop logs reset password test lint chaos bench lock bootstrap bootstrap-dev
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ lint: bootstrap-dev ## Check style, security rules, types, templates and import 
 
 chaos: bootstrap-dev ## Kill real processes, twenty times over
 	CHAOS_KILLS=20 $(VENV)/python -m pytest tests/faults
+
+bench: bootstrap-dev ## Measure every promise about speed beside its floor or peer (ONLY=http)
+	$(VENV)/python -m bench $(ONLY)
 
 lock: ## Pin the requirements again, with hashes (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.txt

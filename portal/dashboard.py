@@ -177,7 +177,8 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
     """The newest status changes, ticks, comments and audited actions, of one environment or of all."""
     changes = StatusChange.objects.select_related("environment").exclude(from_status="", to_status="pass")
     events = ItemEvent.objects.select_related("environment")
-    audits = AuditEvent.objects.all()
+    # What concerns people and keys is for the audit page, not for everyone who sees a dashboard.
+    audits = AuditEvent.objects.exclude(environment_slug="")
     if environment is not None:
         changes, events = changes.filter(environment=environment), events.filter(environment=environment)
         audits = audits.filter(environment_slug=environment.slug)
@@ -211,7 +212,7 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
 
 def _make_card(assessment: Assessment, running: str, tracker: TrackerFacts | None) -> Card:
     facts = assessment.facts
-    cells = [probe_cell(facts.probes.get(kind), kind) for kind in settings.READINESS_PROBES]
+    cells = [probe_cell(facts.probes.get(kind), kind) for kind in settings.REQUIRED_PROBES]
     http = assessment.states.get("http")
     return Card(
         environment=assessment.environment,

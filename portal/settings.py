@@ -11,6 +11,7 @@ from csp.constants import NONE, SELF
 from portal import keys
 from portal.embedded_postgres import Cluster
 from portal.env import Env
+from readiness.probes.browser_presence import has_browser
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env(BASE_DIR / ".env")
@@ -152,7 +153,14 @@ STATIC_ROOT = Path(env.text("STATIC_ROOT", str(VAR_DIR / "static"), shown="`var/
 STATICFILES_DIRS = [BASE_DIR / "static"]
 BACKUP_STORE = Path(env.text("BACKUP_STORE", str(VAR_DIR / "backups"), shown="`var/backups`"))
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "files"}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": VAR_DIR / "files",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     "backups": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -231,7 +239,12 @@ READINESS_PROBES = {
     "tls": "readiness.probes.tls.TlsProbe",
     "headers": "readiness.probes.headers.HeadersProbe",
     "postgres": "readiness.probes.postgres.PostgresProbe",
+    "dns": "readiness.probes.dns.DnsProbe",
+    "scenario": "readiness.probes.scenario.ScenarioProbe",
+    "browser": "readiness.probes.browser.BrowserProbe",
 }
+# What every environment must have good results of before it goes live; the others weigh through the checklist.
+REQUIRED_PROBES = ("http", "tls", "headers", "postgres")
 READINESS_BACKUP_FACTS = "backups.probes.read_backup_facts"
 READINESS_TRACKERS = {
     "sentry": "readiness.trackers.sentry.SentryAdapter",
@@ -242,10 +255,14 @@ TRACKER_QUICK_SYNC_SECONDS = env.number("TRACKER_QUICK_SYNC_SECONDS", 30, at_lea
 TRACKER_SYNC_SECONDS = env.number("TRACKER_SYNC_SECONDS", 300, at_least=60)
 DEAD_MANS_SWITCH_URL = env.text("DEAD_MANS_SWITCH_URL", shown="none")
 PROBE_INTERVAL_SECONDS = env.number("PROBE_INTERVAL_SECONDS", 60, at_least=10)
+# Kinds that need not be asked every minute, or that cost their targets something.
+PROBE_INTERVALS = {"dns": 300, "scenario": 86_400, "browser": 86_400}
 PROBE_TIMEOUT_SECONDS = env.number("PROBE_TIMEOUT_SECONDS", 15, at_least=1)
 PROBE_CONCURRENCY = env.number("PROBE_CONCURRENCY", 16, at_least=1)
 PROBE_ALLOW_LOOPBACK = env.flag("PROBE_ALLOW_LOOPBACK", LOCAL_MODE, shown="1 in local mode, else 0")
 PROBE_ALLOW_PRIVATE = env.flag("PROBE_ALLOW_PRIVATE", default=True)
+PROBE_NAMESERVERS = env.names("PROBE_NAMESERVERS", shown="the machine's own")
+BROWSER_PROBE = env.flag("BROWSER_PROBE", has_browser(), shown="1 where Playwright and Chromium are installed")
 PROBE_RUNS_KEPT_DAYS = env.number("PROBE_RUNS_KEPT_DAYS", 14, at_least=1)
 PROVEN_BACKUP_MAX_AGE_DAYS = env.number("PROVEN_BACKUP_MAX_AGE_DAYS", 7, at_least=1)
 

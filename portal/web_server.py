@@ -1,6 +1,7 @@
 """gunicorn's configuration; reads BIND, PORT and WEB_CONCURRENCY.
 
-Sync workers: they had the best tail latency with persistent database connections, see docs/explanation/architecture.md.
+Threaded workers: a sync worker gives no sign of life while it sends, so that gunicorn ended every download of a backup
+after `timeout` seconds; see docs/decisions/0005-threaded-web-workers.md.
 """
 
 import os
@@ -13,7 +14,8 @@ from portal.parent_death import die_with_parent
 # A host that gives PORT expects every interface; on one machine `make run` says 127.0.0.1.
 bind = f"{os.environ.get('BIND') or '0.0.0.0'}:{os.environ.get('PORT') or '8000'}"  # noqa: S104
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-worker_class = "sync"
+worker_class = "gthread"
+threads = 4
 timeout = 60
 graceful_timeout = 10
 max_requests = 5000

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Least
 
-from readiness.models import Database, Endpoint, Environment, ProbeSchedule
+from readiness.models import Database, Endpoint, Environment, ProbeSchedule, Scenario
+from readiness.probes.dns_records import read_name
 from readiness.probes.schedule import next_run_at
 
 CLAIM_LIMIT = 2_000
@@ -22,9 +26,42 @@ CLAIM_SLACK_SECONDS = 10
 DATABASE_KINDS = frozenset({"postgres"})
 
 
-def configured_kinds(*, has_endpoints: bool, has_databases: bool) -> list[str]:
-    """The kinds of probe that have something to probe, in the order of the settings."""
-    return [kind for kind in settings.READINESS_PROBES if (has_databases if kind in DATABASE_KINDS else has_endpoints)]
+# Kinds whose runs take long, each with its deadline in seconds: one schedule a task, and never on every worker at once.
+HEAVY_DEADLINES: Mapping[str, int] = {"scenario": 60, "browser": 45}
+HEAVY_SLACK_SECONDS = 60
+
+
+def configured_kinds(
+    endpoints: Iterable[tuple[str, str]], *, has_databases: bool, has_scenarios: bool = False
+) -> list[str]:
+    """The kinds of probe that have something to probe, in the order of the settings; endpoints are (role, URL)."""
+    listed = list(endpoints)
+    applies = {
+        "postgres": has_databases,
+        "dns": any(is_public_name(urlsplit(url).hostname or "") for _, url in listed),
+        "scenario": has_scenarios,
+        "browser": settings.BROWSER_PROBE and any(role == Endpoint.Role.FRONTEND for role, _ in listed),
+    }
+    return [kind for kind in settings.READINESS_PROBES if applies.get(kind, bool(listed))]
+
+
+def is_public_name(host: str) -> bool:
+    """Whether a resolver can be asked about ``host``: neither an address, nor localhost, nor a name without a dot."""
+    name = read_name(host)
+    return "." in name and not name.endswith(".localhost")
+
+
+def default_interval_seconds(kind: str) -> int:
+    """How often a kind is probed unless somebody says otherwise."""
+    return int(settings.PROBE_INTERVALS.get(kind, settings.PROBE_INTERVAL_SECONDS))
+
+
+def deadline_seconds(kind: str) -> int:
+    """How long one run of a kind may take; on a single worker no longer than a batch of the others would."""
+    heavy = HEAVY_DEADLINES.get(kind)
+    if heavy is None:
+        return int(settings.PROBE_TIMEOUT_SECONDS)
+    return heavy if _worker_count() > 1 else min(heavy, CLAIM_TIMEOUTS * settings.PROBE_TIMEOUT_SECONDS)
 
 
 def sync_schedules(now: datetime, environments: Collection[Environment] | None = None) -> None:
@@ -33,12 +70,17 @@ def sync_schedules(now: datetime, environments: Collection[Environment] | None =
     if environments is not None:
         keys = [environment.pk for environment in environments]
         active, existing = active.filter(pk__in=keys), existing.filter(environment_id__in=keys)
-    with_endpoints = set(Endpoint.objects.order_by().values_list("environment_id", flat=True).distinct())
+    endpoints: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for environment_id, role, url in Endpoint.objects.order_by().values_list("environment_id", "role", "url"):
+        endpoints[environment_id].append((role, url))
     with_databases = set(Database.objects.order_by().values_list("environment_id", flat=True).distinct())
+    with_scenarios = set(Scenario.objects.filter(is_enabled=True).order_by().values_list("environment_id", flat=True))
     wanted = {
         (pk, kind)
         for pk in active.values_list("pk", flat=True)
-        for kind in configured_kinds(has_endpoints=pk in with_endpoints, has_databases=pk in with_databases)
+        for kind in configured_kinds(
+            endpoints[pk], has_databases=pk in with_databases, has_scenarios=pk in with_scenarios
+        )
     }
     present = {(schedule.environment_id, schedule.kind): schedule.pk for schedule in existing}
     ProbeSchedule.objects.filter(pk__in=[pk for key, pk in present.items() if key not in wanted]).delete()
@@ -47,7 +89,7 @@ def sync_schedules(now: datetime, environments: Collection[Environment] | None =
             ProbeSchedule(
                 environment_id=environment_id,
                 kind=kind,
-                interval_seconds=settings.PROBE_INTERVAL_SECONDS,
+                interval_seconds=default_interval_seconds(kind),
                 next_run_at=now,
             )
             for environment_id, kind in sorted(wanted - present.keys())
@@ -61,14 +103,26 @@ def claim_due(now: datetime, limit: int = CLAIM_LIMIT) -> list[int]:
 
     Two claimers never get the same row: each skips what the other has locked, and a claimed row is not due again
     before the claim runs out. A claim that ran out was never released: its worker died, so the row is due at once.
+    Heavy kinds are claimed only as long as a worker stays free for the others.
     """
+    values: dict[str, Any] = {
+        "now": now,
+        "limit": limit,
+        "claimed_until": now + timedelta(seconds=_claim_seconds("")),
+        "heavy_kinds": list(HEAVY_DEADLINES),
+        "heavy_places": _heavy_places(),
+        "heavy_claimed_until": now + timedelta(seconds=_claim_seconds("scenario")),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM_SQL.read_text(encoding="utf-8"), {"now": now, "limit": limit, "claimed_until": _end(now)})
+        cursor.execute(_CLAIM_SQL.read_text(encoding="utf-8"), values)
         return sorted(pk for (pk,) in cursor.fetchall())
 
 
-def claim_now(environment: Environment, now: datetime) -> list[int]:
-    """Claims every kind of one environment that nobody is probing at this moment; returns their ids."""
+def claim_now(environment: Environment, now: datetime, kinds: Collection[str] | None = None) -> list[int]:
+    """Claims every kind of one environment, or ``kinds``, that nobody is probing at this moment; returns their ids.
+
+    A heavy kind for which no worker is to spare is made due, and claimed by a tick.
+    """
     with transaction.atomic():
         free = list(
             ProbeSchedule.objects.select_for_update()
@@ -76,6 +130,13 @@ def claim_now(environment: Environment, now: datetime) -> list[int]:
             .filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now))
             .order_by("pk")
         )
+        if kinds is not None:
+            free = [schedule for schedule in free if schedule.kind in kinds]
+        places = _heavy_places() - ProbeSchedule.objects.filter(kind__in=HEAVY_DEADLINES, claimed_until__gt=now).count()
+        heavy = [schedule for schedule in free if schedule.kind in HEAVY_DEADLINES]
+        waiting = heavy[max(0, places) :]
+        ProbeSchedule.objects.filter(pk__in=[schedule.pk for schedule in waiting]).update(next_run_at=now)
+        free = [schedule for schedule in free if schedule not in waiting]
         for schedule in free:
             schedule.requested_at = now
         return _claim(free, now)
@@ -101,12 +162,22 @@ def release(schedule_ids: Collection[int]) -> None:
 def _claim(schedules: list[ProbeSchedule], now: datetime) -> list[int]:
     for schedule in schedules:
         schedule.next_run_at = next_run_at(schedule.next_run_at, schedule.interval_seconds, now)
-        schedule.claimed_until = _end(now)
+        schedule.claimed_until = now + timedelta(seconds=_claim_seconds(schedule.kind))
     ProbeSchedule.objects.bulk_update(schedules, ["next_run_at", "claimed_until", "requested_at"])
     return [schedule.pk for schedule in schedules]
 
 
-def _end(now: datetime) -> datetime:
-    """When a claim of ``now`` runs out."""
-    seconds = CLAIM_TIMEOUTS * settings.PROBE_TIMEOUT_SECONDS + CLAIM_SLACK_SECONDS
-    return now + timedelta(seconds=seconds)
+def _claim_seconds(kind: str) -> int:
+    """For how long a claim holds: longer than its task can take, waiting for a worker included."""
+    if kind in HEAVY_DEADLINES:
+        return int(settings.DEFAULT_TIMEOUT_SECONDS) + HEAVY_SLACK_SECONDS
+    return int(CLAIM_TIMEOUTS * settings.PROBE_TIMEOUT_SECONDS + CLAIM_SLACK_SECONDS)
+
+
+def _worker_count() -> int:
+    return int(settings.Q_CLUSTER["workers"])
+
+
+def _heavy_places() -> int:
+    """How many heavy runs there may be at a time."""
+    return max(1, _worker_count() - 1)

@@ -1,13 +1,17 @@
-"""Turns environments into what probes are given; reads Environment, Endpoint and Database rows and their secrets."""
+"""Turns environments into what probes are given; reads their endpoints, databases, scenarios and expected records."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.conf import settings
 
-from readiness.claims import DATABASE_KINDS
-from readiness.models import Database, Environment
+from readiness.claims import DATABASE_KINDS, deadline_seconds
+from readiness.models import Database, Environment, Scenario
+from readiness.models.scenarios import parse_stored_scenario
 from readiness.probes.addresses import AddressPolicy
-from readiness.probes.base import Target, TargetEndpoint
+from readiness.probes.base import ExpectedRecord, Target, TargetEndpoint, TargetOptions
+from readiness.probes.scenario import make_scenario_target
 
 
 def address_policy() -> AddressPolicy:
@@ -19,12 +23,15 @@ def address_policy() -> AddressPolicy:
 
 
 def build_targets(environment: Environment, kind: str) -> list[Target]:
-    """The frozen inputs of one kind: one for all endpoints, or one for each database. Wants both prefetched.
+    """The frozen inputs of one kind: one for all endpoints, or one for each database or enabled scenario.
 
-    Raises SecretError when the reference of a database leads nowhere.
+    Wants endpoints, databases and expected records prefetched. Raises SecretError when the reference of a database
+    leads nowhere, or no key opens a stored secret.
     """
     if kind in DATABASE_KINDS:
         return [build_database_target(environment, database) for database in environment.databases.all()]
+    if kind == "scenario":
+        return _build_scenario_targets(environment)
     endpoints = tuple(
         TargetEndpoint(
             role=endpoint.role,
@@ -35,15 +42,14 @@ def build_targets(environment: Environment, kind: str) -> list[Target]:
         )
         for endpoint in environment.endpoints.all()
     )
-    return [
-        Target(
-            label=environment.slug,
-            endpoints=endpoints,
-            ca_pem=environment.ca_bundle,
-            timeout_seconds=settings.PROBE_TIMEOUT_SECONDS,
-            address_policy=address_policy(),
-        )
-    ]
+    target = Target(
+        label=environment.slug,
+        endpoints=endpoints,
+        ca_pem=environment.ca_bundle,
+        timeout_seconds=deadline_seconds(kind),
+        address_policy=address_policy(),
+    )
+    return [_with_records(target, environment) if kind == "dns" else target]
 
 
 def build_database_target(environment: Environment, database: Database) -> Target:
@@ -54,4 +60,35 @@ def build_database_target(environment: Environment, database: Database) -> Targe
         ca_pem=environment.ca_bundle,
         timeout_seconds=settings.PROBE_TIMEOUT_SECONDS,
         address_policy=address_policy(),
+    )
+
+
+def build_scenario_target(environment: Environment, scenario: Scenario, secrets: dict[str, str]) -> Target:
+    """The frozen input for one stored scenario, under the name that it has here.
+
+    Of ``secrets`` (name to value, of the whole environment) it gets those that it uses; what is missing it names
+    itself. Raises ScenarioError for a text that was stored by other means than the form.
+    """
+    parsed = replace(parse_stored_scenario(scenario.text), name=scenario.name)
+    options = TargetOptions(
+        ca_pem=environment.ca_bundle, timeout_seconds=deadline_seconds("scenario"), address_policy=address_policy()
+    )
+    used = {name: value for name, value in secrets.items() if name in parsed.secret_names}
+    return make_scenario_target(scenario.name, parsed, used, options)
+
+
+def _build_scenario_targets(environment: Environment) -> list[Target]:
+    secrets = {secret.name: secret.value for secret in environment.scenario_secrets.all()}
+    enabled = environment.scenarios.filter(is_enabled=True)
+    return [build_scenario_target(environment, scenario, secrets) for scenario in enabled]
+
+
+def _with_records(target: Target, environment: Environment) -> Target:
+    return replace(
+        target,
+        expected_records=tuple(
+            ExpectedRecord(type=record.type, values=tuple(record.values), name=record.name)
+            for record in environment.expected_records.all()
+        ),
+        nameservers=tuple(settings.PROBE_NAMESERVERS),
     )

@@ -12,17 +12,19 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from portal.secrets import SecretError
-from readiness import claims, partitions, results, targets
+from readiness import claims, evidence, partitions, results, targets
 from readiness.alerts import incidents, rules, send
 from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule, Tracker
 from readiness.probes import net
-from readiness.probes.base import ErrorReason, ProbeResult, make_error_result
+from readiness.probes.base import ErrorReason, ProbeResult, Target, make_error_result
+from readiness.probes.browser import BrowserObservation
 from readiness.probes.combine import combine_results
 from readiness.probes.http_client import send_request
 from readiness.probes.maintenance import is_covered
 from readiness.probes.registry import get_probe, list_kinds
 from readiness.probes.runner import Job, run_batch
+from readiness.probes.scenarios.model import ScenarioError
 from readiness.probes.transitions import Patience
 from readiness.trackers import sync
 
@@ -37,18 +39,21 @@ def tick() -> str:
     return f"queued {queued} probes"
 
 
-def request_probes(environment: Environment) -> int:
-    """Probes one environment at once, whatever is due; returns how many probes were queued."""
+def request_probes(environment: Environment, kinds: Collection[str] | None = None) -> int:
+    """Probes one environment at once, whatever is due, or only ``kinds``; returns how many probes were queued."""
     now = timezone.now()
     claims.sync_schedules(now, [environment])
-    return enqueue(claims.claim_now(environment, now))
+    return enqueue(claims.claim_now(environment, now, kinds))
 
 
 def enqueue(schedule_ids: list[int]) -> int:
-    """Queues claimed schedules in batches that a worker can finish before its claims run out."""
+    """Queues claimed schedules in batches that a worker can finish before its claims run out, heavy ones singly."""
+    heavy = ProbeSchedule.objects.filter(pk__in=schedule_ids, kind__in=claims.HEAVY_DEADLINES)
+    singly = sorted(heavy.values_list("pk", flat=True))
+    light = [pk for pk in schedule_ids if pk not in singly]
     size = claims.CLAIM_TIMEOUTS * settings.PROBE_CONCURRENCY
-    for start in range(0, len(schedule_ids), size):
-        async_task("readiness.tasks.run_probes", schedule_ids[start : start + size], cluster=CLUSTER, group="probes")
+    for batch in [*(light[start : start + size] for start in range(0, len(light), size)), *([pk] for pk in singly)]:
+        async_task("readiness.tasks.run_probes", batch, cluster=CLUSTER, group="probes")
     return len(schedule_ids)
 
 
@@ -57,7 +62,7 @@ def run_probes(schedule_ids: Collection[int]) -> str:
     schedules = list(
         ProbeSchedule.objects.filter(pk__in=schedule_ids, kind__in=list_kinds())
         .select_related("environment")
-        .prefetch_related("environment__endpoints", "environment__databases")
+        .prefetch_related("environment__endpoints", "environment__databases", "environment__expected_records")
     )
     now = timezone.now()
     found: dict[ProbeSchedule, list[ProbeResult]] = {schedule: [] for schedule in schedules}
@@ -65,13 +70,13 @@ def run_probes(schedule_ids: Collection[int]) -> str:
     for schedule in schedules:
         try:
             probed = targets.build_targets(schedule.environment, schedule.kind)
-        except SecretError as error:
-            # A reference leads nowhere, or no key opens the stored connection: known without observing.
-            found[schedule].append(_make_bad_dsn_result(schedule, error))
+        except (SecretError, ScenarioError) as error:
+            # A reference leads nowhere, no key opens what is stored, or it is no scenario: known without observing.
+            found[schedule].append(_make_unreadable_result(schedule, error))
             continue
         if schedule.timeout_seconds is not None:
-            probed = [replace(target, timeout_seconds=float(schedule.timeout_seconds)) for target in probed]
-        jobs += [(schedule, Job(get_probe(schedule.kind), target)) for target in probed]
+            probed = [_with_timeout(target, schedule) for target in probed]
+        jobs += [(schedule, _make_job(schedule, target)) for target in probed]
     observed = run_batch([job for _, job in jobs], concurrency=settings.PROBE_CONCURRENCY, now=now)
     for (schedule, _), result in zip(jobs, observed, strict=True):
         found[schedule].append(result)
@@ -158,5 +163,25 @@ def _sync_trackers(*, is_quick: bool) -> int:
     return done
 
 
-def _make_bad_dsn_result(schedule: ProbeSchedule, error: SecretError) -> ProbeResult:
-    return make_error_result(schedule.kind, schedule.environment.slug, ErrorReason.BAD_DSN, str(error))
+def _make_job(schedule: ProbeSchedule, target: Target) -> Job:
+    """A browser's screenshots are kept as evidence; of other observations nothing is but the result."""
+    if schedule.kind != "browser":
+        return Job(get_probe(schedule.kind), target)
+
+    def keep(observation: BrowserObservation) -> None:
+        evidence.keep_screenshots(schedule.environment_id, observation.screenshots)
+
+    return Job(get_probe(schedule.kind), target, keep)
+
+
+def _with_timeout(target: Target, schedule: ProbeSchedule) -> Target:
+    """The schedule's own timeout; a heavy kind's deadline stays the limit, because its claim and task end too."""
+    seconds = float(schedule.timeout_seconds or target.timeout_seconds)
+    if schedule.kind in claims.HEAVY_DEADLINES:
+        seconds = min(seconds, target.timeout_seconds)
+    return replace(target, timeout_seconds=seconds)
+
+
+def _make_unreadable_result(schedule: ProbeSchedule, error: SecretError | ScenarioError) -> ProbeResult:
+    reason = ErrorReason.BAD_DSN if schedule.kind in claims.DATABASE_KINDS else ErrorReason.BAD_TARGET
+    return make_error_result(schedule.kind, schedule.environment.slug, reason, str(error))

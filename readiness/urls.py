@@ -25,6 +25,7 @@ urlpatterns = [
     path("<slug:slug>/tracker/", trackers.change_tracker, name="change_tracker"),
     path("<slug:slug>/tracker/remove/", trackers.remove_tracker, name="remove_tracker"),
     path("<slug:slug>/probes/", probes.show_probes, name="environment_probes"),
+    path("<slug:slug>/evidence/<str:name>", probes.show_screenshot, name="screenshot"),
     path("<slug:slug>/probes/now/", probes.probe_now, name="probe_now"),
     path("<slug:slug>/probes/<slug:kind>/", probes.show_history, name="probe_history"),
     path("<slug:slug>/probes/<slug:kind>/mute/", maintenance.mute_probe, name="mute_probe"),

@@ -33,6 +33,8 @@ CLUSTER = Cluster.locate(VAR_DIR)
 
 os.environ["PORTAL_VAR"] = str(VAR_DIR)
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
+# What is probed must not depend on what the machine has installed; tests of the browser probe switch it on.
+os.environ["BROWSER_PROBE"] = "0"
 # Playwright keeps an event loop on the thread that Django's ORM is used from.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 for _name in ("DATABASE_URL", "LOCAL_MODE", "PROOF_DATABASE_URL", "BACKUP_STORE", "BIND", "PORT", "DEMO"):

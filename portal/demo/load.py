@@ -19,7 +19,7 @@ from portal import audit, notes
 from portal.demo import databases
 from portal.demo.certificates import Certificates, ensure_certificates
 from portal.demo.sites import CARELESS, STRICT, SiteServer
-from readiness import claims
+from readiness import claims, evidence
 from readiness.checklists import workflow
 from readiness.models import Database, Endpoint, Environment
 
@@ -73,6 +73,7 @@ def remove_demo() -> bool:
         _stop_work(environment)
         for backup in Backup.objects.filter(environment=environment):
             catalogue.delete_backup(backup)
+        evidence.forget_screenshots(environment.pk)
         environment.delete()
         audit.record("removed", actor_name=ACTOR, subject=environment.name)
     databases.drop_databases()

@@ -17,7 +17,7 @@ from readiness.checklists.gate import Decision, decide
 from readiness.checklists.template import load_template
 from readiness.checklists.template_values import Section
 from readiness.checklists.verification import Claim, ItemStanding, stand
-from readiness.claims import configured_kinds
+from readiness.claims import configured_kinds, default_interval_seconds
 from readiness.models import Database, Endpoint, Environment, ItemState, ProbeSchedule, ProbeState
 from readiness.probes.schedule import is_stale
 
@@ -102,14 +102,19 @@ def _assess_one(
     intervals: Mapping[tuple[int, str], int],
     backups: BackupFacts,
 ) -> Assessment:
-    kinds = configured_kinds(has_endpoints=bool(endpoints), has_databases=bool(databases))
+    kinds = configured_kinds(
+        [(endpoint.role, endpoint.url) for endpoint in endpoints],
+        has_databases=bool(databases),
+        # Schedules follow the scenarios whenever these change.
+        has_scenarios=(environment.pk, "scenario") in intervals,
+    )
     facts = Facts(
         now=now,
         probes={
             kind: _as_fact(
                 kind,
                 states.get(kind),
-                intervals.get((environment.pk, kind), settings.PROBE_INTERVAL_SECONDS),
+                intervals.get((environment.pk, kind), default_interval_seconds(kind)),
                 now,
             )
             for kind in kinds
@@ -123,7 +128,7 @@ def _assess_one(
         environment=environment,
         facts=facts,
         standings=standings,
-        decision=decide(standings, facts, list(settings.READINESS_PROBES)),
+        decision=decide(standings, facts, settings.REQUIRED_PROBES),
         states=states,
         endpoints=tuple(endpoints),
         databases=tuple(databases),

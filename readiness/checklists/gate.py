@@ -11,7 +11,15 @@ from readiness.checklists.facts import Facts, ProbeFact
 from readiness.checklists.template_values import Severity
 from readiness.checklists.verification import ItemStanding
 
-KIND_TITLES = {"http": "HTTP", "tls": "TLS", "headers": "Security headers", "postgres": "PostgreSQL"}
+KIND_TITLES = {
+    "http": "HTTP",
+    "tls": "TLS",
+    "headers": "Security headers",
+    "postgres": "PostgreSQL",
+    "dns": "DNS",
+    "scenario": "Scenarios",
+    "browser": "Browser",
+}
 
 
 class Verdict(StrEnum):

@@ -23,7 +23,7 @@ def create_standard_rules(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('readiness', '0002_running'),
+        ('readiness', '0003_scenarios'),
     ]
 
     operations = [

@@ -11,6 +11,7 @@ from readiness.models.probes import (
     ProbeState,
     StatusChange,
 )
+from readiness.models.scenarios import ExpectedRecord, Scenario, ScenarioSecret
 from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, TrackerProject
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Database",
     "Endpoint",
     "Environment",
+    "ExpectedRecord",
     "GateSeen",
     "ItemEvent",
     "ItemState",
@@ -29,6 +31,8 @@ __all__ = [
     "ProbeRun",
     "ProbeSchedule",
     "ProbeState",
+    "Scenario",
+    "ScenarioSecret",
     "StatusChange",
     "Tracker",
     "TrackerEvent",

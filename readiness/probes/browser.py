@@ -3,9 +3,7 @@
 Optional: without Playwright or Chromium it is skipped as `browser_missing`. Screenshots stay in the observation.
 """
 
-import importlib.util
 import os
-import shutil
 import ssl
 from base64 import b64encode
 from collections.abc import Iterable
@@ -30,11 +28,11 @@ from readiness.probes.base import (
 )
 from readiness.probes.browser_findings import BrowserFailure, describe_report, find_reason, judge_report
 from readiness.probes.browser_plan import BrowserReport, Plan
+from readiness.probes.browser_presence import find_chromium, has_playwright
 from readiness.probes.browser_process import run_browser
 from readiness.probes.http_client import ascii_host, port_of, split_http_url
 from readiness.probes.web_targets import parse_web_target, select_roles
 
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MISSING_FIX = "Install the extra: pip install playwright, and Chromium (apt install chromium or playwright install)."
 _SANDBOX_FIX = "Let the portal's user create user namespaces; a page is not opened without Chromium's sandbox."
 _END_SECONDS = 0.5  # what it takes to kill the family when the time is up
@@ -69,7 +67,7 @@ class BrowserProbe:
         endpoint = choose_page(target.endpoints)
         if endpoint is None:
             return BrowserObservation()
-        if importlib.util.find_spec("playwright") is None:
+        if not has_playwright():
             return BrowserObservation(endpoint.url, BrowserReport(problem=BrowserFailure.BROWSER_MISSING))
         door = net.Door.for_target(target)
         plan_keys = tuple(_verified_keys(target.endpoints, door)) if target.ca_pem else ()
@@ -111,11 +109,6 @@ def choose_page(endpoints: Iterable[TargetEndpoint]) -> TargetEndpoint | None:
     listed = list(endpoints)
     pages = select_roles(listed, ("frontend",)) + [each for each in listed if each.role != "api"]
     return next(iter(pages), None)
-
-
-def find_chromium() -> str:
-    """Return the path of the Chromium that is installed; "" leaves it to Playwright to have one of its own."""
-    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), "")
 
 
 def _verified_keys(endpoints: Iterable[TargetEndpoint], door: net.Door) -> Iterable[str]:

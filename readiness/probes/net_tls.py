@@ -1,10 +1,10 @@
 """Trust and handshakes: the TLS contexts of the probes, and what a handshake over a `net` connection may end in."""
 
-import functools
 import ssl
 import time
 
 from readiness.probes.base import ErrorReason, FailReason
+from readiness.probes.build_once import build_once
 from readiness.probes.net import Connection, Deadline, DeadlineError, NetError
 
 _NOT_TLS_SIGNS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH")
@@ -21,7 +21,7 @@ class CertificateError(NetError):
         self.verify_code = verify_code
 
 
-@functools.lru_cache(maxsize=64)
+@build_once(keep=64)
 def tls_context(ca_pem: str, *, verify: bool = True) -> ssl.SSLContext:
     """Return a client context kept per CA (loading the system roots costs 29 ms). Raises NetError (bad_ca).
 

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,10 +22,14 @@ DEFAULT_CONCURRENCY = 16
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One target to be probed by one probe."""
+    """One target to be probed by one probe. `on_observed` gets what was observed, in a thread of the runner's.
+
+    What breaks in `on_observed` is logged and costs the result nothing.
+    """
 
     probe: Probe[Any]
     target: Target
+    on_observed: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,11 @@ def _start_thread(number: int, job: Job, now: datetime, finished: "queue.SimpleQ
 def _observe_and_judge(job: Job, now: datetime) -> ProbeResult:
     started = time.monotonic()
     try:
-        result = job.probe.judge(job.target, job.probe.observe(job.target), now)
+        observation = job.probe.observe(job.target)
+        result = job.probe.judge(job.target, observation, now)
+        _hand_on(job, observation)
     except Exception as error:
-        # The text of an unknown exception may hold a secret: its type and its place are enough to find the fault.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        logger.error("%s probe broke: %s\n%s", job.probe.kind, type(error).__name__, frames)  # noqa: TRY400
+        _log(f"{job.probe.kind} probe", error)
         result = make_error_result(
             job.probe.kind,
             job.target.label,
@@ -89,6 +93,21 @@ def _observe_and_judge(job: Job, now: datetime) -> ProbeResult:
             "This is a fault of the portal, not of the target: its log has the place.",
         )
     return dataclasses.replace(result, duration_ms=round((time.monotonic() - started) * 1000))
+
+
+def _hand_on(job: Job, observation: Any) -> None:
+    if job.on_observed is None:
+        return
+    try:
+        job.on_observed(observation)
+    except Exception as error:
+        _log(f"what follows the {job.probe.kind} probe", error)
+
+
+def _log(what: str, error: Exception) -> None:
+    # The text of an unknown exception may hold a secret: its type and its place are enough to find the fault.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s broke: %s\n%s", what, type(error).__name__, frames)
 
 
 def _make_timeout_result(job: Job) -> ProbeResult:

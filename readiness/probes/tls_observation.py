@@ -1,13 +1,13 @@
 """Looks at TLS servers: handshakes, the chain as sent, the protocols offered. Reads the network, judges nothing."""
 
 import contextlib
-import functools
 import ssl
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from readiness.probes import net, net_tls
 from readiness.probes.base import ErrorReason, FailReason, TargetEndpoint
+from readiness.probes.build_once import build_once
 from readiness.probes.http_client import DEFAULT_PORTS, ascii_host, exchange, send_request
 
 PROTOCOLS = {
@@ -178,7 +178,7 @@ def _read_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
     return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain)
 
 
-@functools.lru_cache(maxsize=64)
+@build_once(keep=64)
 def _look_context(ca_pem: str, *, verify: bool) -> ssl.SSLContext:
     """Return a context that takes every protocol and suite, verifies the chain if asked, and never the host name.
 
@@ -197,7 +197,7 @@ def _look_context(ca_pem: str, *, verify: bool) -> ssl.SSLContext:
     return context
 
 
-@functools.lru_cache(maxsize=8)
+@build_once(keep=8)
 def _pinned_context(protocol: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal import audit
 from readiness.checklists.assessment import assess
+from readiness.evidence import list_screenshots, read_screenshot
 from readiness.forms import MuteForm
 from readiness.history import list_failing, read_course, read_uptimes
 from readiness.maintenance import load_windows
@@ -33,11 +34,24 @@ def show_probes(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "environment": environment,
         "rows": rows,
+        "screenshots": list_screenshots(environment.pk) if "browser" in assessment.facts.probes else [],
         "is_probing": any(schedule.is_probing_now(now) for schedule in schedules.values()),
         "tab": "probes",
     }
     template = "readiness/_probes.html" if request.headers.get("HX-Request") else "readiness/probes.html"
     return render(request, template, context)
+
+
+@permission_required("readiness.view_proberun", raise_exception=True)
+@require_safe
+def show_screenshot(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """A picture that the browser probe has kept; its name holds the hash of what it shows."""
+    environment = get_object_or_404(Environment, slug=slug)
+    png = read_screenshot(environment.pk, name)
+    if png is None:
+        raise Http404
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=86400"}
+    return HttpResponse(png, content_type="image/png", headers=headers)
 
 
 @permission_required("readiness.view_proberun", raise_exception=True)

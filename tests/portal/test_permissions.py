@@ -17,6 +17,7 @@ from django_q.models import OrmQ
 
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
+from readiness import evidence
 from readiness.models import (
     Alert,
     AlertRule,
@@ -128,6 +129,7 @@ class World:
             "kind": "http",
             "token": "x",
             "uidb36": "1",
+            "name": evidence.list_screenshots(self.environment.pk)[0].name,
         }[parameter]
 
     def _pk(self, name: str) -> int:
@@ -163,6 +165,7 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     )
     project = TrackerProject.objects.create(tracker=tracker, name="api")
     rule = AlertRule.objects.create(name="ours", kind="probe_down")
+    evidence.keep_screenshots(environment.pk, {"390x844": b"\x89PNG"})
     return World(
         environment=environment,
         backup=backup,
@@ -213,7 +216,7 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
-    assert names == known | rest | {"probe_history", "alerts", "alert_settings"}
+    assert names == known | rest | {"probe_history", "screenshot", "alerts", "alert_settings"}
 
 
 def test_it_sends_anonymous_visitors_to_sign_in(world: World, client: Client) -> None:

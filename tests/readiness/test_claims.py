@@ -11,7 +11,8 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from readiness import claims
-from readiness.models import Database, Endpoint, Environment, ProbeSchedule
+from readiness.models import Database, Endpoint, Environment, ProbeSchedule, Scenario
+from readiness.probes.scenarios.shipped import read_template
 from tests.readiness.factories import connect, make_environment
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -19,7 +20,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture
 def shop(db: None) -> Environment:
-    """A connected environment whose four schedules are due at noon."""
+    """A connected environment whose five schedules are due at noon."""
     environment = connect(make_environment())
     ProbeSchedule.objects.update(next_run_at=NOON)
     return environment
@@ -36,12 +37,139 @@ def test_it_schedules_only_what_has_a_target(db: None) -> None:
 
     endpoint = Endpoint.objects.create(environment=environment, url="https://shop.example.org/")
     claims.sync_schedules(NOON)
-    assert list_kinds(environment) == ["headers", "http", "tls"]
+    assert list_kinds(environment) == ["dns", "headers", "http", "tls"]
 
     Database.objects.create(environment=environment, name="main", dsn="env:SHOP")
     endpoint.delete()
     claims.sync_schedules(NOON)
     assert list_kinds(environment) == ["postgres"]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_asked"),
+    [
+        ("https://shop.example.org/", True),
+        ("https://bücher.example/", True),
+        ("http://localhost:8000/", False),
+        ("http://shop.localhost/", False),
+        ("http://intranet/", False),
+        ("http://192.0.2.7/", False),
+        ("http://[2001:db8::1]/", False),
+    ],
+)
+def test_it_asks_dns_only_about_names_that_a_resolver_can_know(db: None, url: str, is_asked: bool) -> None:
+    environment = make_environment()
+    Endpoint.objects.create(environment=environment, url=url)
+
+    claims.sync_schedules(NOON)
+
+    assert ("dns" in list_kinds(environment)) is is_asked
+
+
+def test_it_schedules_scenarios_only_where_one_is_enabled(db: None) -> None:
+    environment = make_environment()
+    scenario = Scenario.objects.create(environment=environment, name="login", text=read_template("login"))
+    claims.sync_schedules(NOON)
+    assert list_kinds(environment) == ["scenario"]
+
+    scenario.is_enabled = False
+    scenario.save()
+    claims.sync_schedules(NOON)
+    assert list_kinds(environment) == []
+
+
+def test_it_opens_a_browser_only_for_a_frontend_and_where_there_is_one(db: None, settings: Settings) -> None:
+    first, second = make_environment("first"), make_environment("second")
+    Endpoint.objects.create(environment=first, role="frontend", url="http://127.0.0.1/")
+    Endpoint.objects.create(environment=second, role="api", url="http://127.0.0.1/")
+    claims.sync_schedules(NOON)
+    assert "browser" not in list_kinds(first)
+
+    settings.BROWSER_PROBE = True
+    claims.sync_schedules(NOON)
+
+    assert "browser" in list_kinds(first)
+    assert "browser" not in list_kinds(second)
+
+
+def test_it_gives_each_kind_its_own_interval(shop: Environment, settings: Settings) -> None:
+    settings.BROWSER_PROBE = True
+    Scenario.objects.create(environment=shop, name="login", text=read_template("login"))
+
+    claims.sync_schedules(NOON)
+
+    intervals = dict(ProbeSchedule.objects.values_list("kind", "interval_seconds"))
+    assert {kind: intervals[kind] for kind in ("http", "dns", "scenario", "browser")} == {
+        "http": 60,
+        "dns": 300,
+        "scenario": 86_400,
+        "browser": 86_400,
+    }
+
+
+def make_heavy(count: int) -> None:
+    """So many environments with nothing to probe but a scenario each."""
+    for number in range(count):
+        environment = make_environment(f"walked-{number}")
+        Scenario.objects.create(environment=environment, name="login", text=read_template("login"))
+    claims.sync_schedules(NOON)
+
+
+@pytest.mark.parametrize(("workers", "at_a_time"), [(1, 1), (2, 1), (4, 3)])
+def test_it_keeps_a_worker_free_of_heavy_kinds(
+    shop: Environment, settings: Settings, workers: int, at_a_time: int
+) -> None:
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": workers}
+    make_heavy(6)
+
+    claimed = claims.claim_due(NOON)
+
+    kinds = list(ProbeSchedule.objects.filter(pk__in=claimed).values_list("kind", flat=True))
+    assert kinds.count("scenario") == at_a_time
+    assert len(kinds) == 5 + at_a_time
+    assert not ProbeSchedule.objects.filter(pk__in=claims.claim_due(NOON + timedelta(seconds=1))).exists()
+
+    claims.release(claimed)
+    later = claims.claim_due(NOON + timedelta(seconds=2))
+    assert len(later) == at_a_time
+    assert not set(later) & set(claimed)
+
+
+def test_it_claims_heavy_kinds_for_longer_than_their_task_may_take(db: None, settings: Settings) -> None:
+    make_heavy(1)
+
+    claims.claim_due(NOON)
+
+    until = ProbeSchedule.objects.get().claimed_until
+    assert until is not None
+    assert until - NOON > timedelta(seconds=settings.DEFAULT_TIMEOUT_SECONDS)
+
+
+def test_it_makes_a_heavy_kind_due_when_no_worker_is_to_spare(db: None) -> None:
+    make_heavy(2)
+    busy, asked = ProbeSchedule.objects.select_related("environment").order_by("pk")
+    assert claims.claim_now(busy.environment, NOON) == [busy.pk]
+    ProbeSchedule.objects.filter(pk=asked.pk).update(next_run_at=NOON + timedelta(hours=9))
+
+    assert claims.claim_now(asked.environment, NOON) == []
+
+    claims.release([busy.pk])
+    assert claims.claim_due(NOON + timedelta(seconds=60)) == [asked.pk]
+
+
+def test_it_gives_a_heavy_kind_no_more_time_on_a_single_worker_than_a_batch_has(settings: Settings) -> None:
+    settings.PROBE_TIMEOUT_SECONDS = 15
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": 1}
+    assert claims.deadline_seconds("scenario") == 30
+
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": 2}
+    assert [claims.deadline_seconds(kind) for kind in ("http", "scenario", "browser")] == [15, 60, 45]
+
+
+def test_it_claims_only_the_kinds_that_are_asked_for(shop: Environment) -> None:
+    claimed = claims.claim_now(shop, NOON, ["tls"])
+
+    assert claimed == [ProbeSchedule.objects.get(kind="tls").pk]
 
 
 def test_it_leaves_other_environments_alone_when_it_is_given_one(db: None) -> None:
@@ -51,7 +179,7 @@ def test_it_leaves_other_environments_alone_when_it_is_given_one(db: None) -> No
 
     claims.sync_schedules(NOON, [first])
 
-    assert (len(list_kinds(first)), list_kinds(second)) == (3, [])
+    assert (len(list_kinds(first)), list_kinds(second)) == (4, [])
 
 
 def test_it_keeps_the_interval_that_someone_chose(shop: Environment) -> None:
@@ -77,7 +205,7 @@ def test_it_drops_a_kind_that_the_settings_no_longer_name(shop: Environment, set
 
     claims.sync_schedules(NOON)
 
-    assert list_kinds(shop) == ["http", "postgres", "tls"]
+    assert list_kinds(shop) == ["dns", "http", "postgres", "tls"]
 
 
 def test_it_claims_what_is_due_and_not_what_is_not(shop: Environment) -> None:
@@ -86,7 +214,7 @@ def test_it_claims_what_is_due_and_not_what_is_not(shop: Environment) -> None:
     claimed = claims.claim_due(NOON)
 
     kinds = ProbeSchedule.objects.filter(pk__in=claimed).values_list("kind", flat=True)
-    assert sorted(kinds) == ["headers", "postgres", "tls"]
+    assert sorted(kinds) == ["dns", "headers", "postgres", "tls"]
 
 
 def test_it_does_not_claim_what_is_switched_off(shop: Environment) -> None:
@@ -118,7 +246,9 @@ def test_it_gives_a_lost_claim_to_the_next_tick(shop: Environment, settings: Set
 def test_it_keeps_to_the_grid_when_a_tick_comes_late(shop: Environment) -> None:
     claims.claim_due(NOON + timedelta(seconds=130))
 
-    assert set(ProbeSchedule.objects.values_list("next_run_at", flat=True)) == {NOON + timedelta(seconds=180)}
+    planned = dict(ProbeSchedule.objects.values_list("kind", "next_run_at"))
+    assert planned.pop("dns") == NOON + timedelta(seconds=300)
+    assert set(planned.values()) == {NOON + timedelta(seconds=180)}
 
 
 def test_it_takes_no_more_than_it_is_asked_for_and_the_longest_overdue_first(shop: Environment) -> None:
@@ -200,4 +330,4 @@ def test_it_skips_what_another_claimer_has_locked() -> None:
     holder.join()
 
     kinds = ProbeSchedule.objects.filter(pk__in=claimed).values_list("kind", flat=True)
-    assert sorted(kinds) == ["headers", "postgres", "tls"]
+    assert sorted(kinds) == ["dns", "headers", "postgres", "tls"]

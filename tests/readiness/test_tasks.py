@@ -222,11 +222,11 @@ def test_it_queues_what_is_due_in_batches_that_end_before_their_claims_do(settin
     for number in range(4):
         connect(make_environment(f"shop-{number}"))
 
-    assert tasks.tick() == "queued 16 probes"
+    assert tasks.tick() == "queued 20 probes"
 
     batches = [queued.task["args"][0] for queued in OrmQ.objects.order_by("pk")]
-    assert [len(batch) for batch in batches] == [6, 6, 4]
-    assert len({pk for batch in batches for pk in batch}) == 16
+    assert [len(batch) for batch in batches] == [6, 6, 6, 2]
+    assert len({pk for batch in batches for pk in batch}) == 20
     assert {queued.key for queued in OrmQ.objects.all()} == {"default"}
 
 
@@ -234,7 +234,7 @@ def test_it_probes_one_environment_now_and_only_once_at_a_time() -> None:
     shop = connect(make_environment())
     connect(make_environment("other"))
 
-    assert tasks.request_probes(shop) == 4
+    assert tasks.request_probes(shop) == 5
     assert tasks.request_probes(shop) == 0
 
 

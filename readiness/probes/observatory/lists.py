@@ -1,9 +1,9 @@
 """Looks hosts up in the two public lists that the rules need: HSTS preload and public suffixes. Reads package data."""
 
-import functools
-
 import hstspreload  # type: ignore[import-untyped]
 from publicsuffixlist import PublicSuffixList
+
+from readiness.probes.build_once import build_once
 
 
 def is_preloaded(host: str) -> bool:
@@ -25,11 +25,11 @@ def is_public_suffix(domain: str) -> bool:
     return bool(_all_suffixes().is_public(domain.lower()))
 
 
-@functools.cache
+@build_once(keep=1)
 def _icann_suffixes() -> PublicSuffixList:
     return PublicSuffixList(only_icann=True)
 
 
-@functools.cache
+@build_once(keep=1)
 def _all_suffixes() -> PublicSuffixList:
     return PublicSuffixList()

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from readiness.probes import browser_process, net
 from readiness.probes.addresses import AddressPolicy
 from readiness.probes.base import ErrorReason, ProbeResult, Status, TargetEndpoint
-from readiness.probes.browser import BrowserObservation, BrowserProbe, choose_page, find_chromium
+from readiness.probes.browser import BrowserObservation, BrowserProbe, choose_page
 from readiness.probes.browser_child import is_local
 from readiness.probes.browser_plan import BrowserReport, PageView, Plan, Refusal
+from readiness.probes.browser_presence import find_chromium
 from readiness.probes.browser_proxy import run_proxy
 from tests.servers import hostile
 from tests.servers.certificates import make_certificate, make_root

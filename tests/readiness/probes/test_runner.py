@@ -86,5 +86,28 @@ def test_it_turns_a_broken_probe_into_a_result_without_its_text(caplog: pytest.L
     assert "hunter2" not in caplog.text + str(result)
 
 
+def test_it_hands_on_what_was_observed() -> None:
+    handed_on: list[str] = []
+    run_batch([Job(ClockProbe(), Target(label=text), handed_on.append) for text in ("0.0", "0.01")], now=NOW)
+    assert sorted(handed_on) == ["0.0", "0.01"]
+
+
+def test_it_keeps_a_result_when_what_follows_it_breaks(caplog: pytest.LogCaptureFixture) -> None:
+    def break_off(observation: str) -> None:
+        raise OSError("disk of " + "".join(("hun", "ter2")))
+
+    with caplog.at_level(logging.ERROR):
+        (result,) = run_batch([Job(ClockProbe(), Target(label="0"), break_off)], now=NOW)
+    assert result.status is Status.PASS
+    assert "OSError" in caplog.text and "break_off" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_it_hands_on_nothing_of_a_probe_that_broke() -> None:
+    handed_on: list[str] = []
+    run_batch([Job(BrokenProbe(), Target(label="0"), handed_on.append)], now=NOW)
+    assert handed_on == []
+
+
 def test_it_has_nothing_to_say_about_no_jobs() -> None:
     assert run_batch([], concurrency=4, now=NOW) == []

@@ -114,7 +114,7 @@ def test_it_adds_an_endpoint_and_probes_it_at_once(shop: Environment, operator: 
 
     endpoint = shop.endpoints.get()
     assert (endpoint.role, endpoint.url, endpoint.health_path) == ("api", "https://a.example.org/", "/up")
-    assert set(ProbeSchedule.objects.values_list("kind", flat=True)) == {"http", "tls", "headers"}
+    assert set(ProbeSchedule.objects.values_list("kind", flat=True)) == {"http", "tls", "headers", "dns"}
     assert OrmQ.objects.count() == 1
 
 
@@ -275,7 +275,7 @@ def test_it_retires_an_environment_and_brings_it_back(shop: Environment, operato
     assert operator.post(reverse("probe_now", args=["shop"])).status_code == 404
 
     operator.post(reverse("retire_environment", args=["shop"]))
-    assert shop.probe_schedules.count() == 4
+    assert shop.probe_schedules.count() == 5
     assert shop.probe_states.count() == 1
     assert [action for action in list_actions() if "Shop" in action] == ["otto retired Shop", "otto brought back Shop"]
 

@@ -10,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
+from pytest_django.fixtures import Settings
 
-from readiness import results
-from readiness.models import Environment, ProbeRun, ProbeSchedule
+from readiness import evidence, results
+from readiness.models import Endpoint, Environment, ProbeRun, ProbeSchedule
 from readiness.probes.base import Finding, ProbeResult, Status
 from tests.readiness.factories import connect, make_state
 
@@ -39,7 +40,7 @@ def test_it_shows_findings_with_evidence_and_what_to_do(shop: Environment, sam: 
     assert "There is no HSTS." in page
     assert "Send it." in page
     assert "&lt;script&gt;x" in page
-    assert page.count("It runs within a minute") == 3
+    assert page.count("It runs within a minute") == 4
 
 
 def test_it_never_shows_a_result_that_is_out_of_date_as_good(shop: Environment, sam: User, sign_in: SignIn) -> None:
@@ -75,11 +76,11 @@ def test_it_lets_otto_probe_now_and_says_so(shop: Environment, otto: User, sign_
     first = browser.post(probes_url("probe_now"), follow=True).content.decode()
     second = browser.post(probes_url("probe_now"), follow=True).content.decode()
 
-    assert "4 probes are on their way." in first
+    assert "5 probes are on their way." in first
     assert "Probing now" in first
     assert "Nothing to probe: it is being probed at this moment" in second
     assert OrmQ.objects.count() == 1
-    assert ProbeSchedule.objects.exclude(requested_at=None).count() == 4
+    assert ProbeSchedule.objects.exclude(requested_at=None).count() == 5
 
 
 def test_it_does_not_wait_for_a_worker_that_is_lost(shop: Environment, otto: User, sign_in: SignIn) -> None:
@@ -156,3 +157,24 @@ def test_it_unmutes(shop: Environment, otto: User, sign_in: SignIn) -> None:
     sign_in(otto).post(probes_url("mute_probe", "http"), {"action": "unmute"})
 
     assert ProbeSchedule.objects.get(environment=shop, kind="http").muted_until is None
+
+
+def test_it_shows_what_the_browser_saw_to_those_who_may_look_inside(
+    shop: Environment, sam: User, lea: User, sign_in: SignIn, settings: Settings
+) -> None:
+    settings.BROWSER_PROBE = True
+    Endpoint.objects.create(environment=shop, role="frontend", url="http://127.0.0.1/")
+    make_state(shop, "browser")
+    png = b"\x89PNG\r\n\x1a\n"
+    evidence.keep_screenshots(shop.pk, {"390x844": png})
+    (picture,) = evidence.list_screenshots(shop.pk)
+    address = reverse("screenshot", args=["shop", picture.name])
+
+    assert address in sign_in(lea).get(probes_url()).content.decode()
+    answer = sign_in(lea).get(address)
+    assert (answer.status_code, answer.content) == (200, png)
+    assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("image/png", "nosniff")
+    assert sign_in(lea).get(reverse("screenshot", args=["shop", "390x844-000000000000.png"])).status_code == 404
+
+    assert address not in sign_in(sam).get(probes_url()).content.decode()
+    assert sign_in(sam).get(address).status_code == 403
