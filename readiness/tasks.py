@@ -110,15 +110,22 @@ def keep_partitions() -> str:
 
 
 def sync_new_issues() -> str:
-    """Reads what is new in every tracker and tells people; every 30 seconds, from the supervisor."""
-    done = _sync_trackers(is_quick=True)
-    return f"{done} trackers; {send_alerts()}" if done else "no tracker is due"
+    """Has what is new in every tracker read; every 30 seconds, from the supervisor."""
+    return f"{_queue_trackers(is_quick=True)} trackers"
 
 
 def sync_trackers() -> str:
-    """Reads everything of every tracker that is due; runs every minute, each tracker has its own five."""
+    """Has everything of every tracker that is due read; runs every minute, each tracker has its own five."""
     sync.prune_events(timezone.now())
-    return f"{_sync_trackers(is_quick=False)} trackers"
+    return f"{_queue_trackers(is_quick=False)} trackers"
+
+
+def sync_tracker(tracker_id: int, is_quick: bool) -> str:
+    """Reads one claimed tracker and tells people what is new in it."""
+    tracker = Tracker.objects.select_related("environment").get(pk=tracker_id)
+    # Before the first full read there is nothing that could be new.
+    synced = sync.sync_tracker(tracker, timezone.now(), is_quick=is_quick and tracker.synced_at is not None)
+    return synced.error or f"{synced.issues} issues; {send_alerts()}"
 
 
 def send_alerts() -> str:
@@ -144,7 +151,8 @@ def ping_dead_mans_switch() -> str:
     return f"answered {answer.status}"
 
 
-def _sync_trackers(*, is_quick: bool) -> int:
+def _queue_trackers(*, is_quick: bool) -> int:
+    """A task for each tracker that is due and that nobody reads: a slow one holds up no other."""
     now = timezone.now()
     seconds = settings.TRACKER_QUICK_SYNC_SECONDS if is_quick else settings.TRACKER_SYNC_SECONDS
     # A little early is right on time: what calls this does so at the same pace.
@@ -153,14 +161,11 @@ def _sync_trackers(*, is_quick: bool) -> int:
     due = Q(**{f"{stamp}__isnull": True}) | Q(**{f"{stamp}__lte": limit})
     # What failed is not asked again before its time either.
     waiting = Q(failed_at__isnull=True) | Q(failed_at__lte=limit)
-    done = 0
-    for tracker in Tracker.objects.filter(due, waiting, environment__retired_at__isnull=True).select_related(
-        "environment"
-    ):
-        if sync.claim(tracker.pk, now):
-            sync.sync_tracker(tracker, timezone.now(), is_quick=is_quick and tracker.synced_at is not None)
-            done += 1
-    return done
+    ids = Tracker.objects.filter(due, waiting, environment__retired_at__isnull=True).values_list("pk", flat=True)
+    claimed = [pk for pk in ids if sync.claim(pk, now)]
+    for pk in claimed:
+        async_task("readiness.tasks.sync_tracker", pk, is_quick, cluster=CLUSTER, group="trackers", save=False)
+    return len(claimed)
 
 
 def _make_job(schedule: ProbeSchedule, target: Target) -> Job:
