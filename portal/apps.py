@@ -19,7 +19,9 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         from portal import checks  # noqa: F401  registered by import
+        from portal.error_reporting import start
 
+        start()
         post_migrate.connect(_sync_roles, sender=self)
 
 

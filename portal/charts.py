@@ -35,3 +35,18 @@ def beat_paths(beats: str) -> list[tuple[str, str]]:
     for place, letter in enumerate(NO_RUN * offset + newest):
         paths.setdefault(letter, []).append(f"M{place * STEP + 1.5:g} 2v20")
     return [(letter, "".join(parts)) for letter, parts in sorted(paths.items())]
+
+
+def bar_path(counts: Sequence[int], width: int = 240, height: int = 40) -> str:
+    """Counts as bars from the left, the tallest as high as the box; path data. None of them is an empty path."""
+    most = max(counts, default=0)
+    if not most:
+        return ""
+    step = width / len(counts)
+    parts = []
+    for place, count in enumerate(counts):
+        if count:
+            # One event among thousands is still to be seen.
+            top = height - max(1.0, count / most * (height - 1))
+            parts.append(f"M{place * step + step * 0.1:.2f} {height}V{top:.2f}h{step * 0.8:.2f}V{height}z")
+    return "".join(parts)

@@ -18,6 +18,7 @@ from readiness.checklists.facts import Facts, ProbeFact
 from readiness.checklists.gate import KIND_TITLES, Reason, Verdict
 from readiness.checklists.template import load_template
 from readiness.models import Environment, ItemEvent, StatusChange
+from readiness.trackers.facts import TrackerFacts, read_tracker_facts
 
 ACTIVITY_LENGTH = 20
 TLS_WARN_DAYS = 21
@@ -110,8 +111,12 @@ def load_fleet(now: datetime) -> Fleet:
     environments = list(Environment.objects.active().select_related("owner"))
     assessments = assess(environments, now)
     running = _running_work([environment.pk for environment in environments])
+    trackers = read_tracker_facts([environment.pk for environment in environments], now)
     cards = sorted(
-        (_make_card(assessments[environment.pk], running.get(environment.pk, "")) for environment in environments),
+        (
+            _make_card(assessments[environment.pk], running.get(environment.pk, ""), trackers.get(environment.pk))
+            for environment in environments
+        ),
         key=_urgency,
     )
     observed = [fact.observed_at for one in assessments.values() for fact in one.facts.probes.values()]
@@ -152,6 +157,22 @@ def backup_cell(facts: Facts) -> Cell:
     return Cell("Proven backup", "fail", "none yet")
 
 
+def error_cell(tracker: TrackerFacts | None) -> Cell:
+    """How many errors users met in the last 24 hours. Unknown is not none."""
+    title = "Errors, 24 h"
+    if tracker is None:
+        return Cell(title, "idle", "not connected")
+    if tracker.synced_at is None:
+        return Cell(title, "error" if tracker.error else "idle", "no data yet", detail=tracker.error)
+    if tracker.is_stale:
+        return Cell(title, "stale", "no data since", tracker.synced_at, tracker.error)
+    if tracker.errors_24h is None:
+        return Cell(title, "idle", "unknown", tracker.synced_at)
+    status = "fail" if tracker.new_24h else "warn" if tracker.errors_24h else "pass"
+    new = f", {tracker.new_24h} new" if tracker.new_24h else ""
+    return Cell(title, status, f"{tracker.errors_24h}{new}", tracker.synced_at)
+
+
 def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_LENGTH) -> list[Activity]:
     """The newest status changes, ticks, comments and audited actions, of one environment or of all."""
     changes = StatusChange.objects.select_related("environment").exclude(from_status="", to_status="pass")
@@ -189,7 +210,7 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
-def _make_card(assessment: Assessment, running: str) -> Card:
+def _make_card(assessment: Assessment, running: str, tracker: TrackerFacts | None) -> Card:
     facts = assessment.facts
     cells = [probe_cell(facts.probes.get(kind), kind) for kind in settings.REQUIRED_PROBES]
     http = assessment.states.get("http")
@@ -200,7 +221,7 @@ def _make_card(assessment: Assessment, running: str) -> Card:
         reasons=assessment.decision.reasons,
         done_count=assessment.done_count,
         item_count=len(assessment.standings),
-        cells=(*cells, backup_cell(facts)),
+        cells=(*cells, backup_cell(facts), error_cell(tracker)),
         beats=http.beats if http is not None else "",
         running=running,
     )

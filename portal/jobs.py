@@ -35,6 +35,9 @@ RECURRING_JOBS = (
     RecurringJob("Start backups that are due", "backups.tasks.tick", 1),
     RecurringJob("Fail abandoned backups and restores", "backups.tasks.reap", 1),
     RecurringJob("Let backups expire and look after the store", "backups.tasks.tend", 24 * 60, "long"),
+    RecurringJob("Read error trackers", "readiness.tasks.sync_trackers", 1),
+    RecurringJob("Send alerts", "readiness.tasks.send_alerts", 1),
+    RecurringJob("Ping the dead man's switch", "readiness.tasks.ping_dead_mans_switch", 1),
     RecurringJob("Keep the partitions of probe runs", "readiness.tasks.keep_partitions", 60),
 )
 

@@ -9,7 +9,7 @@ TEAM_LEAD = "Team lead"
 OPERATOR = "Operator"
 ADMINISTRATOR = "Administrator"
 
-_SEE = ["readiness.view_environment"]
+_SEE = ["readiness.view_environment", "readiness.view_trackerissue"]
 _SEE_INSIDE = [
     "readiness.view_endpoint",
     "readiness.view_probestate",
@@ -17,6 +17,9 @@ _SEE_INSIDE = [
     "readiness.view_probeschedule",
     "readiness.view_statuschange",
     "readiness.view_itemstate",
+    "readiness.view_alert",
+    "readiness.view_notification",
+    "readiness.acknowledge_alert",
     "readiness.view_itemevent",
     "backups.view_backup",
     "backups.view_verification",
@@ -33,6 +36,8 @@ _OPERATE = [
     "readiness.mute_probe",
     "readiness.view_maintenancewindow",
     "readiness.change_probeschedule",
+    "readiness.view_tracker",
+    "readiness.change_alertrule",
     "backups.take_backup",
     "backups.download_backup",
     "backups.restore_backup",

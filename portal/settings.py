@@ -246,6 +246,14 @@ READINESS_PROBES = {
 # What every environment must have good results of before it goes live; the others weigh through the checklist.
 REQUIRED_PROBES = ("http", "tls", "headers", "postgres")
 READINESS_BACKUP_FACTS = "backups.probes.read_backup_facts"
+READINESS_TRACKERS = {
+    "sentry": "readiness.trackers.sentry.SentryAdapter",
+    "glitchtip": "readiness.trackers.glitchtip.GlitchTipAdapter",
+    "bugsink": "readiness.trackers.bugsink.BugsinkAdapter",
+}
+TRACKER_QUICK_SYNC_SECONDS = env.number("TRACKER_QUICK_SYNC_SECONDS", 30, at_least=10)
+TRACKER_SYNC_SECONDS = env.number("TRACKER_SYNC_SECONDS", 300, at_least=60)
+DEAD_MANS_SWITCH_URL = env.text("DEAD_MANS_SWITCH_URL", shown="none")
 PROBE_INTERVAL_SECONDS = env.number("PROBE_INTERVAL_SECONDS", 60, at_least=10)
 # Kinds that need not be asked every minute, or that cost their targets something.
 PROBE_INTERVALS = {"dns": 300, "scenario": 86_400, "browser": 86_400}
@@ -281,11 +289,19 @@ EMAIL_USE_SSL = bool(EMAIL_CONFIG.get("EMAIL_USE_SSL"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "preflight@localhost")
 
+# The portal's own errors
+SENTRY_DSN = env.text("SENTRY_DSN", shown="none")
+SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
+SENTRY_RELEASE = env.text("SENTRY_RELEASE", shown="none")
+SENTRY_CHECK_INS = env.flag("SENTRY_CHECK_INS", default=True)
+
 # Logs go to stderr: stdout belongs to what a command was asked for.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {"()": "portal.masking.MaskingFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {

@@ -37,6 +37,7 @@ SILENCE_SECONDS = 30
 OVERDUE_SECONDS = 60
 LONGEST_BACK_OFF_SECONDS = 10
 REAP_SECONDS = 30
+NEW_ISSUES_SECONDS = 30
 STOP_SECONDS = 20
 STEP_SECONDS = 0.5
 
@@ -102,6 +103,7 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_stopping = False
         self._reaped_at: datetime | None = None
+        self._read_issues_at: datetime | None = None
         now = timezone.now()
         self._watch = Watch(watched_since=now, alive_at=now)
         self._silence_seconds = silence_seconds(settings.PROBE_TIMEOUT_SECONDS)
@@ -143,6 +145,8 @@ class Supervisor:
         self._watch = hear(self._watch, pulse)
         if self.cluster == "long":
             self._listen_to_leases(now)
+        else:
+            self._read_new_issues(now)
         if needs_beat(self._watch, now):
             async_task("portal.jobs.beat", cluster=self.cluster, group="heartbeat", save=False)
             self._watch = replace(self._watch, beat_sent_at=now)
@@ -161,6 +165,12 @@ class Supervisor:
         if self._reaped_at is None or now - self._reaped_at >= timedelta(seconds=REAP_SECONDS):
             self._reaped_at = now
             async_task("backups.tasks.reap", cluster="default", group="reap", save=False)
+
+    def _read_new_issues(self, now: datetime) -> None:
+        """The scheduler's shortest interval is a minute; people shall know of a new issue sooner."""
+        if self._read_issues_at is None or now - self._read_issues_at >= timedelta(seconds=NEW_ISSUES_SECONDS):
+            self._read_issues_at = now
+            async_task("readiness.tasks.sync_new_issues", cluster="default", group="trackers", save=False)
 
     def _lose_sight(self) -> None:
         if self._could_tell:

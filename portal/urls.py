@@ -15,6 +15,8 @@ urlpatterns = [
     path("key/confirm/", views.confirm_key, name="confirm_key"),
     path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
+    path("test-error/", views.send_test_error, name="test_error"),
+    path("alerts/", include("readiness.alert_urls")),
     path("environments/", include("readiness.urls")),
     path("environments/<slug:slug>/", views.show_environment, name="environment"),
     path("backups/", include("backups.urls")),

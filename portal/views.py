@@ -11,10 +11,10 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from backups.models import Backup, BackupSchedule
-from portal import audit, keys, notes
+from portal import audit, error_reporting, keys, notes
 from portal.dashboard import backup_cell, describe_silence, load_activity, load_fleet, probe_cell
 from portal.forms import InvitationForm, PersonForm
 from portal.invitations import send_invitation
@@ -140,6 +140,21 @@ def confirm_key(request: HttpRequest) -> HttpResponse:
     audit.record("confirmed that the backup key is stored elsewhere", actor=request.user)
     messages.success(request, "Noted. The banner is gone.")
     return redirect("dashboard")
+
+
+@may_manage_people
+@require_http_methods(["GET", "POST"])
+def send_test_error(request: HttpRequest) -> HttpResponse:
+    """Sends an error to the portal's own error tracker, to see it arrive there."""
+    if request.method == "POST":
+        event_id = error_reporting.send_test_error(str(request.user.pk))
+        audit.record("sent a test error", actor=request.user)
+        if event_id is None:
+            messages.error(request, "SENTRY_DSN is not set, so errors go nowhere but the log.")
+        else:
+            messages.success(request, f"The event {event_id} is on its way.")
+        return redirect("test_error")
+    return render(request, "portal/test_error.html", {"has_dsn": bool(settings.SENTRY_DSN)})
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

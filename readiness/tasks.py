@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from portal.secrets import SecretError
 from readiness import claims, evidence, partitions, results, targets
+from readiness.alerts import incidents, rules, send
 from readiness.maintenance import load_windows
-from readiness.models import Environment, ProbeSchedule
+from readiness.models import Environment, ProbeSchedule, Tracker
+from readiness.probes import net
 from readiness.probes.base import ErrorReason, ProbeResult, Target, make_error_result
 from readiness.probes.browser import BrowserObservation
 from readiness.probes.combine import combine_results
+from readiness.probes.http_client import send_request
 from readiness.probes.maintenance import is_covered
 from readiness.probes.registry import get_probe, list_kinds
 from readiness.probes.runner import Job, run_batch
 from readiness.probes.scenarios.model import ScenarioError
 from readiness.probes.transitions import Patience
+from readiness.trackers import sync
 
 CLUSTER = "default"
 
@@ -90,6 +96,8 @@ def run_probes(schedule_ids: Collection[int]) -> str:
     waiting = [schedule.pk for schedule in found if (schedule.environment_id, schedule.kind) in recorded.waiting]
     claims.look_again_soon(waiting, now)
     claims.release(schedule_ids)
+    if recorded.changes:
+        async_task("readiness.tasks.send_alerts", cluster=CLUSTER, group="alerts", save=False)
     return f"{len(found)} results, {len(recorded.changes)} changes"
 
 
@@ -99,6 +107,65 @@ def keep_partitions() -> str:
     made = partitions.ensure_partitions(now)
     dropped = partitions.drop_partitions(now, settings.PROBE_RUNS_KEPT_DAYS)
     return f"made {len(made)} partitions, dropped {len(dropped)}"
+
+
+def sync_new_issues() -> str:
+    """Has what is new in every tracker read; every 30 seconds, from the supervisor."""
+    return f"{_queue_trackers(is_quick=True)} trackers"
+
+
+def sync_trackers() -> str:
+    """Has everything of every tracker that is due read; runs every minute, each tracker has its own five."""
+    sync.prune_events(timezone.now())
+    return f"{_queue_trackers(is_quick=False)} trackers"
+
+
+def sync_tracker(tracker_id: int, is_quick: bool) -> str:
+    """Reads one claimed tracker and tells people what is new in it."""
+    tracker = Tracker.objects.select_related("environment").get(pk=tracker_id)
+    # Before the first full read there is nothing that could be new.
+    synced = sync.sync_tracker(tracker, timezone.now(), is_quick=is_quick and tracker.synced_at is not None)
+    return synced.error or f"{synced.issues} issues; {send_alerts()}"
+
+
+def send_alerts() -> str:
+    """What changed -> alerts -> messages; runs every minute, and after every change."""
+    now = timezone.now()
+    seen = rules.evaluate_changes(now) + rules.evaluate_issues(now)
+    rules.evaluate_conditions(now)
+    rules.resolve_issues(now)
+    incidents.follow_up(now)
+    return f"{seen} changes, {send.send_due()} messages"
+
+
+def ping_dead_mans_switch() -> str:
+    """Tells a service outside that workers still work; that one raises the alarm when nothing comes."""
+    if not settings.DEAD_MANS_SWITCH_URL:
+        return "no URL"
+    door = net.Door(net.Deadline(10), targets.address_policy())
+    try:
+        answer = send_request(settings.DEAD_MANS_SWITCH_URL, door, body_bytes=1024)
+    except net.NetError as error:
+        # The URL is a secret: whoever knows it can keep the alarm quiet.
+        return f"not reached: {error.reason}"
+    return f"answered {answer.status}"
+
+
+def _queue_trackers(*, is_quick: bool) -> int:
+    """A task for each tracker that is due and that nobody reads: a slow one holds up no other."""
+    now = timezone.now()
+    seconds = settings.TRACKER_QUICK_SYNC_SECONDS if is_quick else settings.TRACKER_SYNC_SECONDS
+    # A little early is right on time: what calls this does so at the same pace.
+    limit = now - timedelta(seconds=seconds * 0.8)
+    stamp = "quick_synced_at" if is_quick else "synced_at"
+    due = Q(**{f"{stamp}__isnull": True}) | Q(**{f"{stamp}__lte": limit})
+    # What failed is not asked again before its time either.
+    waiting = Q(failed_at__isnull=True) | Q(failed_at__lte=limit)
+    ids = Tracker.objects.filter(due, waiting, environment__retired_at__isnull=True).values_list("pk", flat=True)
+    claimed = [pk for pk in ids if sync.claim(pk, now)]
+    for pk in claimed:
+        async_task("readiness.tasks.sync_tracker", pk, is_quick, cluster=CLUSTER, group="trackers", save=False)
+    return len(claimed)
 
 
 def _make_job(schedule: ProbeSchedule, target: Target) -> Job:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from readiness.views import checklists, environments, maintenance, probes, scenarios
+from readiness.views import checklists, environments, maintenance, probes, scenarios, trackers
 
 urlpatterns = [
     path("add/", environments.add_environment, name="add_environment"),
@@ -28,6 +28,10 @@ urlpatterns = [
     path("<slug:slug>/items/<str:key>/", checklists.show_item, name="item"),
     path("<slug:slug>/items/<str:key>/tick/", checklists.tick_item, name="tick_item"),
     path("<slug:slug>/items/<str:key>/comment/", checklists.comment_item, name="comment_item"),
+    path("<slug:slug>/errors/", trackers.show_errors, name="environment_errors"),
+    path("<slug:slug>/errors/<int:pk>/", trackers.show_issue, name="tracker_issue"),
+    path("<slug:slug>/tracker/", trackers.change_tracker, name="change_tracker"),
+    path("<slug:slug>/tracker/remove/", trackers.remove_tracker, name="remove_tracker"),
     path("<slug:slug>/probes/", probes.show_probes, name="environment_probes"),
     path("<slug:slug>/evidence/<str:name>", probes.show_screenshot, name="screenshot"),
     path("<slug:slug>/probes/now/", probes.probe_now, name="probe_now"),

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from backups.models import Backup, Job, Verification
-from portal.charts import STEP, beat_paths, line_path
+from portal.charts import STEP, bar_path, beat_paths, line_path
 from portal.reasons import GroupedReasons, group_reasons
 from portal.stages import Stage, describe_stages
 from portal.words import (
@@ -180,6 +180,17 @@ def beat_bar(beats: str, label: str = "") -> SafeString:
 
 
 @register.simple_tag
+def bars(counts: Sequence[int], label: str) -> SafeString:
+    """Counts as a small bar chart; ``label`` says what it shows, for those who cannot see it."""
+    return format_html(
+        '<svg class="bars" viewBox="0 0 240 40" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<path d="{}"/></svg>',
+        label,
+        bar_path(counts),
+    )
+
+
+@register.simple_tag
 def duration_chart(durations_ms: Sequence[int]) -> SafeString:
     """How long runs took, oldest at the left."""
     path = line_path(durations_ms, *CHART_SIZE)
@@ -192,6 +203,33 @@ def duration_chart(durations_ms: Sequence[int]) -> SafeString:
         f"How long the last {len(durations_ms)} runs took, at most {word_duration_ms(max(durations_ms))}",
         path,
     )
+
+
+@register.filter
+def bucket_counts(buckets: Sequence[Sequence[int]] | None) -> list[int]:
+    """The counts of [[seconds, count], ...], as sparklines want them."""
+    return [count for _, count in buckets or []]
+
+
+@register.filter
+def known(value: Any) -> Any:
+    """A figure, or a dash with its meaning where nobody knows it: missing is not zero."""
+    if value is None:
+        return mark_safe('<span title="The tracker does not tell">–</span>')
+    return value
+
+
+@register.simple_tag
+def level_status(level: str) -> SafeString:
+    """How bad an issue is, in the tracker's own word."""
+    shape = {"fatal": "fail", "error": "fail", "warning": "warn"}.get(level, "idle")
+    return status(shape, level or "unknown")
+
+
+@register.filter
+def moment(text: str | None) -> datetime | None:
+    """An ISO time that was stored as text."""
+    return datetime.fromisoformat(text) if text else None
 
 
 @register.filter

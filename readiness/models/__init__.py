@@ -1,5 +1,6 @@
 """The tables of readiness, by concern."""
 
+from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
 from readiness.models.checklists import ItemEvent, ItemState
 from readiness.models.environments import Database, Endpoint, Environment
 from readiness.models.probes import (
@@ -11,15 +12,21 @@ from readiness.models.probes import (
     StatusChange,
 )
 from readiness.models.scenarios import ExpectedRecord, Scenario, ScenarioSecret
+from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, TrackerProject
 
 __all__ = [
+    "Alert",
+    "AlertRule",
+    "Channel",
     "Database",
     "Endpoint",
     "Environment",
     "ExpectedRecord",
+    "GateSeen",
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
+    "Notification",
     "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
@@ -27,4 +34,8 @@ __all__ = [
     "Scenario",
     "ScenarioSecret",
     "StatusChange",
+    "Tracker",
+    "TrackerEvent",
+    "TrackerIssue",
+    "TrackerProject",
 ]

@@ -115,10 +115,15 @@ class StatusChange(models.Model):
     to_status = models.CharField(max_length=8, choices=STATUS_CHOICES)
     summary = models.CharField(max_length=300, blank=True)
     at = models.DateTimeField(db_index=True)
+    # Set once, by whoever turns the change into alerts: readiness.alerts.evaluate.
+    alerted_at = models.DateTimeField(null=True, editable=False)
     in_maintenance = models.BooleanField(default=False)
 
     class Meta:
         ordering = ["-at"]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(alerted_at__isnull=True), name="change_not_alerted"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.from_status or 'new'} to {self.to_status}"

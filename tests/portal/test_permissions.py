@@ -12,18 +12,25 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
 from readiness import evidence
 from readiness.models import (
+    Alert,
+    AlertRule,
+    Channel,
     Environment,
     ExpectedRecord,
     ItemEvent,
     MaintenanceWindow,
     Scenario,
     ScenarioSecret,
+    Tracker,
+    TrackerIssue,
+    TrackerProject,
 )
 from readiness.probes.scenarios.shipped import read_template
 from tests.readiness.factories import make_ready
@@ -43,10 +50,14 @@ PUBLIC = {
     "account_reset_password_done",
     "account_reset_password_from_key",
     "account_reset_password_from_key_done",
+    # By the signed link of a message, to people who may have no account.
+    "acknowledge_by_link",
 }
 # What everybody with an account may do with that account, whatever their role.
 OWN_ACCOUNT = {"account_change_password", "account_set_password", "account_reauthenticate", "account_email"}
-STAKEHOLDER_PAGES = {"dashboard", "environment", "failing", "item", "environment_probes"}
+STAKEHOLDER_PAGES = {
+    *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue")
+}
 POST_ONLY = {
     "invite_person",
     "change_person",
@@ -67,6 +78,11 @@ POST_ONLY = {
     "tick_item",
     "comment_item",
     "probe_now",
+    "remove_tracker",
+    "acknowledge_alert",
+    "test_channel",
+    "remove_channel",
+    "remove_rule",
     "mute_probe",
     "remove_maintenance",
     "cancel_backup",
@@ -91,6 +107,8 @@ FORM_PAGES = {
     "add_database",
     "change_database",
     "change_scenario",
+    "change_tracker",
+    *("add_channel", "change_channel", "add_rule", "change_rule", "test_error"),
 }
 
 
@@ -120,6 +138,10 @@ class World:
     secret: ScenarioSecret
     record: ExpectedRecord
     person: User
+    issue: TrackerIssue
+    channel: Channel
+    rule: AlertRule
+    alert: Alert
 
     def fill(self, name: str, parameter: str) -> str:
         if parameter in {"id", "object_id", "content_type_id", "app_label", "url"}:
@@ -130,6 +152,7 @@ class World:
             "slug": self.environment.slug,
             "key": "backup_strategy" if "item" in name else "x-y",
             "kind": "http",
+            "token": "x",
             "uidb36": "1",
             "name": evidence.list_screenshots(self.environment.pk)[0].name,
         }[parameter]
@@ -150,7 +173,12 @@ class World:
             "record": self.record,
             "verification": self.verification,
             "restore": self.restore,
+            "channel": self.channel,
+            "rule": self.rule,
+            "alert": self.alert,
         }
+        if name == "tracker_issue":
+            return self.issue.pk
         if name in {"request_restore", "replace_by_backup"}:
             return self.backup.pk
         return int(next((row.pk for word, row in places.items() if word in name), self.backup.pk))
@@ -160,6 +188,11 @@ class World:
 def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     environment = make_ready()
     backup = Backup.objects.get()
+    tracker = Tracker.objects.create(
+        environment=environment, provider="bugsink", url="https://bugs.example.org", token="env:NO_TOKEN"
+    )
+    project = TrackerProject.objects.create(tracker=tracker, name="api")
+    rule = AlertRule.objects.create(name="ours", kind="probe_down")
     evidence.keep_screenshots(environment.pk, {"390x844": b"\x89PNG"})
     return World(
         environment=environment,
@@ -172,6 +205,12 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
         record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
         person=make_user("petra", "Stakeholder"),
+        issue=TrackerIssue.objects.create(tracker=tracker, project=project, remote_id="1", title="x"),
+        channel=Channel.objects.create(name="hook", kind="webhook", address="env:NO_HOOK"),
+        rule=rule,
+        alert=Alert.objects.create(
+            rule=rule, environment=environment, subject="x", title="x", opened_at=timezone.now()
+        ),
     )
 
 
@@ -208,7 +247,7 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
-    assert names == known | rest | {"probe_history", "screenshot"}
+    assert names == known | rest | {"probe_history", "screenshot", "alerts", "alert_settings"}
 
 
 def test_it_sends_anonymous_visitors_to_sign_in(world: World, client: Client) -> None:
@@ -298,6 +337,10 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("add_record", ["shop"], {"otto", "ada"}),
         ("confirm_key", [], {"otto", "ada"}),
         ("add_environment", [], {"otto", "ada"}),
+        ("change_tracker", ["shop"], {"otto", "ada"}),
+        ("add_rule", [], {"otto", "ada"}),
+        ("add_channel", [], {"otto", "ada"}),
+        ("test_error", [], {"ada"}),
         ("invite_person", [], {"ada"}),
     ],
 )

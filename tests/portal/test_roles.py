@@ -27,7 +27,7 @@ def test_it_takes_back_what_somebody_added_and_leaves_other_groups_alone() -> No
 
     sync_roles()
 
-    assert list_permissions(STAKEHOLDER) == {"readiness.view_environment"}
+    assert list_permissions(STAKEHOLDER) == {"readiness.view_environment", "readiness.view_trackerissue"}
     assert list_permissions("Auditors") == {"readiness.delete_environment"}
 
 

@@ -1,0 +1,1 @@
+"""Tells people what changed: rules, alerts, channels, notifications."""

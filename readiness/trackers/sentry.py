@@ -1,0 +1,278 @@
+"""Reads Sentry, SaaS and self-hosted, through its web API; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from readiness.trackers.base import (
+    Bucket,
+    EventFound,
+    IssueFound,
+    ProjectFacts,
+    ProjectFound,
+    TrackerError,
+    TrackerErrorReason,
+    bad_shape,
+    read_buckets,
+    read_count,
+    read_permalink,
+    read_tags,
+    read_text,
+    read_time,
+    read_user,
+    sum_since,
+)
+from readiness.trackers.client import ApiClient
+from readiness.trackers.sentry_rules import read_legacy_rules, read_workflows
+
+EVENT_PAGES = 5
+
+
+class SentryAdapter:
+    """Sentry's organisation API. ``environment`` filters by Sentry's own environments."""
+
+    lists_minutes = True
+    issue_prefix = ""
+
+    def __init__(self, client: ApiClient, organization: str, environment: str = "", budget: int = 400) -> None:
+        self._client = client
+        self._organization = organization
+        self._environment = environment
+        self._root = f"/api/0/organizations/{quote(organization, safe='')}"
+
+    def list_organizations(self) -> list[str]:
+        found = self._client.get("/api/0/organizations/", scope="org:read").data
+        if not isinstance(found, list):
+            raise bad_shape("organisations")
+        return [slug for one in found if isinstance(one, Mapping) and (slug := read_text(one.get("slug"), 100))]
+
+    def list_projects(self) -> list[ProjectFound]:
+        found: list[ProjectFound] = []
+        for page in self._client.get_pages(f"{self._root}/projects/", {}, scope="org:read"):
+            if not isinstance(page, list):
+                raise bad_shape("projects")
+            found += [project for one in page if (project := self._read_project(one)) is not None]
+        return found
+
+    def find_project(self, name: str) -> ProjectFound:
+        project = self._read_project(self._client.get(self._project_path(name), scope="project:read").data)
+        if project is None:
+            raise bad_shape("projects")
+        return project
+
+    def list_issues(self, project: ProjectFound, now: datetime) -> list[IssueFound]:
+        """Three passes: all issues of all times, then their buckets of 30 days and of 24 hours."""
+        everything = self._list(project, {"sort": "date"})
+        by_day = self._by_id(self._list(project, {"statsPeriod": "30d", "groupStatsPeriod": "auto"}))
+        by_hour = self._by_id(self._list(project, {"statsPeriod": "24h", "groupStatsPeriod": "24h"}))
+        ids = dict.fromkeys([*self._by_id(everything), *by_day, *by_hour])
+        whole = self._by_id(everything)
+        return [
+            self._read_issue(
+                {**by_hour.get(one, {}), **by_day.get(one, {}), **whole.get(one, {})},
+                by_day.get(one),
+                by_hour.get(one),
+                now,
+            )
+            for one in ids
+        ]
+
+    def list_recent_issues(self, project: ProjectFound, now: datetime) -> list[IssueFound]:
+        query = self._issue_query(project, {"sort": "date", "statsPeriod": "24h", "groupStatsPeriod": "24h"})
+        page = self._client.get(f"{self._root}/issues/", query, scope="event:read").data
+        return [self._read_issue(one, None, one, now) for one in _read_groups(page)]
+
+    def list_events(self, issue: IssueFound, known_ids: frozenset[str] = frozenset()) -> list[EventFound]:
+        query = {"environment": self._environment} if self._environment else {}
+        found: list[EventFound] = []
+        pages = self._client.get_pages(f"{self._issue_path(issue)}events/", query, scope="event:read")
+        for number, page in enumerate(pages, start=1):
+            if not isinstance(page, list):
+                raise bad_shape("events")
+            found += [event for one in page if (event := _read_event(one)) is not None]
+            if number == EVENT_PAGES or any(event.remote_id in known_ids for event in found):
+                break
+        return found
+
+    def read_latest_event(self, issue: IssueFound) -> Mapping[str, Any]:
+        found = self._client.get(f"{self._issue_path(issue)}events/latest/", scope="event:read").data
+        if not isinstance(found, Mapping):
+            raise bad_shape("events")
+        return found
+
+    def read_facts(self, project: ProjectFound) -> ProjectFacts:
+        found = self._client.get(self._project_path(project.slug), scope="project:read").data
+        if not isinstance(found, Mapping):
+            raise bad_shape("projects")
+        rules, warning = self._read_rules(project)
+        scrubber, defaults, addresses = (
+            found.get(name) for name in ("dataScrubber", "dataScrubberDefaults", "scrubIPAddresses")
+        )
+        known = [value for value in (scrubber, defaults, addresses) if isinstance(value, bool)]
+        return ProjectFacts(
+            is_scrubbed=all(known) if len(known) == 3 else None,
+            has_replay=found["hasReplays"] if isinstance(found.get("hasReplays"), bool) else None,
+            rules=rules,
+            warning=warning,
+        )
+
+    def count_minutes(self, projects: Sequence[ProjectFound]) -> list[Bucket] | None:
+        totals: dict[int, int] = {}
+        for project in projects:
+            query = {"yAxis": "count()", "interval": "1m", "statsPeriod": "1h", "project": project.remote_id}
+            if self._environment:
+                query["environment"] = self._environment
+            try:
+                found = self._client.get(f"{self._root}/events-stats/", query, scope="org:read").data
+            except TrackerError as error:
+                if error.reason in {TrackerErrorReason.NOT_FOUND, TrackerErrorReason.BROWN_OUT}:
+                    return None
+                raise
+            if not isinstance(found, Mapping) or not isinstance(found.get("data"), list):
+                return None
+            for at, counts in (one for one in found["data"] if isinstance(one, list) and len(one) == 2):
+                counted = [one.get("count") for one in counts or [] if isinstance(one, Mapping)]
+                if isinstance(at, int):
+                    totals[at] = totals.get(at, 0) + sum(read_count(one) or 0 for one in counted)
+        return sorted(totals.items())
+
+    def test_scopes(self, projects: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
+        yield self._try("organisation", f"{self._root}/", "org:read")
+        for name in projects:
+            yield self._try(f"project {name}", self._project_path(name), "project:read")
+        yield self._try("issues", f"{self._root}/issues/", "event:read", {"query": "", "limit": 1})
+        yield from self._test_rules(projects)
+
+    def _test_rules(self, projects: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
+        what, error = self._try("alert rules", f"{self._root}/workflows/", "alerts:read", {"per_page": 1})
+        if error is not None and error.reason is TrackerErrorReason.NOT_FOUND and projects:
+            what, error = self._try("alert rules", f"{self._project_path(projects[0])}rules/", "alerts:read")
+        yield what, error
+
+    def _try(
+        self, what: str, path: str, scope: str, query: Mapping[str, str | int] | None = None
+    ) -> tuple[str, TrackerError | None]:
+        try:
+            self._client.get(path, query, scope=scope)
+        except TrackerError as error:
+            return what, error
+        return what, None
+
+    def _read_rules(self, project: ProjectFound) -> tuple[Mapping[str, bool | None], str]:
+        """New rules first; a self-hosted Sentry may know only the old ones. A brown-out is no "no rules"."""
+        unknown = {TrackerErrorReason.NOT_FOUND, TrackerErrorReason.BROWN_OUT, TrackerErrorReason.SCOPE_MISSING}
+        warning = ""
+        for path, query, read in (
+            (f"{self._root}/workflows/", {"project": project.remote_id}, read_workflows),
+            (f"{self._project_path(project.slug)}rules/", {}, read_legacy_rules),
+        ):
+            try:
+                pages = list(self._client.get_pages(path, query, scope="alerts:read"))
+            except TrackerError as error:
+                if error.reason not in unknown:
+                    raise
+                warning = str(error)
+                continue
+            rows = [one for page in pages if isinstance(page, list) for one in page if isinstance(one, Mapping)]
+            return read(rows), ""
+        return {}, warning
+
+    def _list(self, project: ProjectFound, extra: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        query = self._issue_query(project, extra)
+        pages = self._client.get_pages(f"{self._root}/issues/", query, scope="event:read")
+        return [one for page in pages for one in _read_groups(page)]
+
+    def _issue_query(self, project: ProjectFound, extra: Mapping[str, str]) -> dict[str, str | int]:
+        # An empty query is all statuses; none at all would be the unresolved ones.
+        query: dict[str, str | int] = {"project": project.remote_id, "query": "", "limit": 100, **extra}
+        if self._environment:
+            query["environment"] = self._environment
+        return query
+
+    def _by_id(self, groups: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        return {read_text(one["id"], 64): one for one in groups}
+
+    def _issue_path(self, issue: IssueFound) -> str:
+        return f"{self._root}/issues/{quote(issue.remote_id, safe='')}/"
+
+    def _project_path(self, name: str) -> str:
+        return f"/api/0/projects/{quote(self._organization, safe='')}/{quote(name, safe='')}/"
+
+    def _read_project(self, found: Any) -> ProjectFound | None:
+        if not isinstance(found, Mapping) or not read_text(found.get("id"), 64):
+            return None
+        slug = read_text(found.get("slug"), 100)
+        return ProjectFound(
+            read_text(found["id"], 64), slug, read_text(found.get("name"), 100) or slug, self._organization
+        )
+
+    def _read_issue(
+        self,
+        whole: Mapping[str, Any],
+        by_day: Mapping[str, Any] | None,
+        by_hour: Mapping[str, Any] | None,
+        now: datetime,
+    ) -> IssueFound:
+        lifetime = whole.get("lifetime") if isinstance(whole.get("lifetime"), Mapping) else {}
+        assert isinstance(lifetime, Mapping)  # noqa: S101  narrows the type
+        days, hours = read_stats(by_day), read_stats(by_hour)
+        count_30d = sum_since(days, now - timedelta(days=31)) if days is not None else _count_of(by_day)
+        count_24h = sum_since(hours, now - timedelta(hours=25)) if hours is not None else _count_of(by_hour)
+        total = read_count(lifetime.get("count"))
+        users = read_count(lifetime.get("userCount"))
+        return IssueFound(
+            **read_group(whole, self._client.base_url),
+            count_24h=count_24h,
+            count_7d=sum(count for _, count in days[-7:]) if days is not None else None,
+            count_30d=count_30d,
+            count_total=total if total is not None else read_count(whole.get("count")),
+            users=users if users is not None else read_count(whole.get("userCount")),
+            hourly=hours,
+            daily=days,
+        )
+
+
+def read_group(group: Mapping[str, Any], base_url: str) -> dict[str, Any]:
+    """What Sentry and GlitchTip say about an issue in the same words."""
+    return {
+        "remote_id": read_text(group.get("id"), 64),
+        "title": read_text(group.get("title")) or "(no title)",
+        "short_id": read_text(group.get("shortId"), 100),
+        "culprit": read_text(group.get("culprit"), 300),
+        "level": read_text(group.get("level"), 20),
+        "status": read_text(group.get("status"), 30),
+        "first_seen": read_time(group.get("firstSeen")),
+        "last_seen": read_time(group.get("lastSeen")),
+        "permalink": read_permalink(group.get("permalink"), base_url),
+    }
+
+
+def _read_groups(page: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(page, list) or not all(isinstance(one, Mapping) for one in page):
+        raise bad_shape("issues")
+    return [one for one in page if read_text(one.get("id"), 64)]
+
+
+def read_stats(group: Mapping[str, Any] | None) -> tuple[Bucket, ...] | None:
+    stats = group.get("stats") if group is not None else None
+    if not isinstance(stats, Mapping):
+        return None
+    return next((found for one in stats.values() if (found := read_buckets(one)) is not None), None)
+
+
+def _count_of(group: Mapping[str, Any] | None) -> int | None:
+    """What a pass over one period counted; an issue that it left out had nothing in that period."""
+    return 0 if group is None else read_count(group.get("count"))
+
+
+def _read_event(found: Any) -> EventFound | None:
+    if not isinstance(found, Mapping):
+        return None
+    at = read_time(found.get("dateCreated"))
+    remote_id = read_text(found.get("eventID") or found.get("id"), 64)
+    if at is None or not remote_id:
+        return None
+    return EventFound(remote_id, at, read_user(found.get("user")), read_tags(found.get("tags")))

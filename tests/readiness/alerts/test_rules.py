@@ -1,0 +1,307 @@
+"""What becomes an alert, once, and what ends it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from readiness.alerts import incidents, rules
+from readiness.models import (
+    Alert,
+    Environment,
+    GateSeen,
+    MaintenanceWindow,
+    Notification,
+    StatusChange,
+    Tracker,
+    TrackerEvent,
+    TrackerIssue,
+    TrackerProject,
+)
+from tests.readiness.alerts.factories import make_change, make_channel, make_rule
+from tests.readiness.factories import make_ready, make_state
+
+
+@pytest.fixture
+def tracker(shop: Environment) -> Tracker:
+    tracker = Tracker.objects.create(
+        environment=shop, provider="sentry", url="https://s.example.org", organization="o", token="t"
+    )
+    Tracker.objects.update(created_at=timezone.now() - timedelta(hours=2), synced_at=timezone.now())
+    tracker.refresh_from_db()
+    TrackerProject.objects.create(tracker=tracker, name="api")
+    return tracker
+
+
+def make_issue(tracker: Tracker, **fields: Any) -> TrackerIssue:
+    made = {
+        "remote_id": str(TrackerIssue.objects.count() + 1),
+        "title": "ValueError: x",
+        "level": "error",
+        "status": "unresolved",
+        "first_seen": timezone.now(),
+        "last_seen": timezone.now(),
+    }
+    return TrackerIssue.objects.create(tracker=tracker, project=tracker.projects.get(), **{**made, **fields})
+
+
+def test_it_tells_of_a_probe_that_fails_and_of_its_end(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    make_change(shop, "fail")
+    assert rules.evaluate_changes(timezone.now()) == 1
+    alert = Alert.objects.get()
+    assert (alert.subject, alert.resolved_at, "The site says fail." in alert.title) == ("probe:http", None, True)
+
+    make_change(shop, "pass")
+    rules.evaluate_changes(timezone.now())
+
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+    assert sorted(Notification.objects.values_list("reason", flat=True)) == ["opened", "resolved"]
+
+
+def test_it_claims_a_change_once(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    make_change(shop, "fail")
+
+    assert [rules.evaluate_changes(timezone.now()), rules.evaluate_changes(timezone.now())] == [1, 0]
+    assert Notification.objects.count() == 1
+    assert StatusChange.objects.get().alerted_at is not None
+
+
+def test_it_tells_nobody_of_what_is_history(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    make_change(shop, "fail", at=timezone.now() - timedelta(days=2))
+
+    assert rules.evaluate_changes(timezone.now()) == 1
+    assert not Alert.objects.exists()
+
+
+def test_it_does_not_open_what_is_open(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    make_change(shop, "fail")
+    make_change(shop, "error")
+
+    rules.evaluate_changes(timezone.now())
+
+    assert Notification.objects.count() == 1
+
+
+def test_it_knows_whose_rule_it_is(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"), environment=make_ready("other"))
+    make_change(shop, "fail")
+
+    rules.evaluate_changes(timezone.now())
+
+    assert not Alert.objects.exists()
+
+
+def test_it_holds_back_during_maintenance(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    now = timezone.now()
+    MaintenanceWindow.objects.create(environment=shop, starts_at=now, reason="moving")
+    make_change(shop, "fail")
+
+    rules.evaluate_changes(timezone.now())
+
+    assert Alert.objects.get().held_back == "maintenance"
+    assert not Notification.objects.exists()
+
+
+def test_it_cools_down(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"), cooldown_minutes=30)
+    for to in ("fail", "pass", "fail"):
+        make_change(shop, to)
+        rules.evaluate_changes(timezone.now())
+
+    assert list(Alert.objects.order_by("pk").values_list("held_back", flat=True)) == ["", "cool-down"]
+    assert Notification.objects.count() == 2
+
+
+def test_it_damps_what_flaps(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    for to in ("fail", "pass") * 8:
+        make_change(shop, to)
+        rules.evaluate_changes(timezone.now())
+
+    assert Alert.objects.filter(held_back="").count() == incidents.FLAP_LIMIT
+    assert Notification.objects.count() == 2 * incidents.FLAP_LIMIT
+
+
+def test_it_speaks_in_business_hours_only(shop: Environment) -> None:
+    rule = make_rule("probe_down", make_channel("https://hook.example.org/"), schedule="business")
+    monday_night = timezone.now().replace(year=2026, month=11, day=23, hour=3)
+
+    assert not incidents.is_in_hours(rule, monday_night)
+    assert incidents.is_in_hours(rule, monday_night.replace(hour=9))
+    assert not incidents.is_in_hours(rule, monday_night.replace(day=22, hour=9))
+
+
+def test_it_tells_of_a_new_issue_with_its_figures(shop: Environment, tracker: Tracker) -> None:
+    make_rule("new_issue", make_channel("https://hook.example.org/"))
+    issue = make_issue(tracker, users=3)
+    for number in range(2):
+        TrackerEvent.objects.create(issue=issue, remote_id=str(number), at=timezone.now(), tags={"browser": "Firefox"})
+
+    rules.evaluate_issues(timezone.now())
+
+    facts = Alert.objects.get().facts
+    assert (facts["project"], facts["users"], facts["events_last_hour"]) == ("api", 3, 2)
+    assert facts["browsers"] == ["Firefox"]
+    assert facts["link"].endswith(f"/environments/shop/errors/{issue.pk}/")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"level": "warning"},
+        {"status": "resolved"},
+        {"first_seen": timezone.now() - timedelta(days=30)},
+    ],
+)
+def test_it_tells_nobody_of_other_issues(shop: Environment, tracker: Tracker, fields: dict[str, Any]) -> None:
+    make_rule("new_issue", make_channel("https://hook.example.org/"))
+    make_issue(tracker, **fields)
+
+    assert rules.evaluate_issues(timezone.now()) == 1
+    assert not Alert.objects.exists()
+
+
+def test_it_waits_for_the_level(tracker: Tracker) -> None:
+    make_issue(tracker, level="")
+
+    assert rules.evaluate_issues(timezone.now()) == 0
+
+
+@pytest.mark.parametrize(("title", "count"), [("OperationalError: the Database is gone", 1), ("ValueError", 0)])
+def test_it_looks_for_the_word_database(tracker: Tracker, title: str, count: int) -> None:
+    make_rule("database", make_channel("https://hook.example.org/"))
+    make_issue(tracker, title=title, level="warning")
+
+    rules.evaluate_issues(timezone.now())
+
+    assert Alert.objects.count() == count
+
+
+def test_it_resolves_with_the_issue(tracker: Tracker) -> None:
+    make_rule("new_issue", make_channel("https://hook.example.org/"))
+    issue = make_issue(tracker)
+    rules.evaluate_issues(timezone.now())
+    assert rules.resolve_issues(timezone.now()) == 0
+    TrackerIssue.objects.filter(pk=issue.pk).update(status="resolved")
+
+    assert rules.resolve_issues(timezone.now()) == 1
+
+
+@pytest.mark.parametrize(("count", "opened"), [(9, 0), (10, 1)])
+def test_it_counts_errors_a_minute(shop: Environment, tracker: Tracker, count: int, opened: int) -> None:
+    make_rule("error_rate", make_channel("https://hook.example.org/"))
+    Tracker.objects.update(minutes=[[int(timezone.now().timestamp()) - 60, count]])
+
+    rules.evaluate_conditions(timezone.now())
+
+    assert Alert.objects.count() == opened
+
+
+def test_it_neither_opens_nor_resolves_what_nobody_can_tell(shop: Environment, tracker: Tracker) -> None:
+    make_rule("error_rate", make_channel("https://hook.example.org/"))
+    Tracker.objects.update(minutes=[[int(timezone.now().timestamp()) - 60, 50]])
+    rules.evaluate_conditions(timezone.now())
+    Tracker.objects.update(minutes=None)
+
+    rules.evaluate_conditions(timezone.now())
+
+    assert Alert.objects.get().resolved_at is None
+
+
+def test_it_sees_failed_sign_ins(shop: Environment, tracker: Tracker) -> None:
+    make_rule("auth_failure", make_channel("https://hook.example.org/"))
+    event = TrackerEvent.objects.create(
+        issue=make_issue(tracker), remote_id="1", at=timezone.now(), tags={"auth-failure": "1"}
+    )
+    rules.evaluate_conditions(timezone.now())
+    assert Alert.objects.get().title == "1 sign-in has failed in 10 minutes"
+
+    TrackerEvent.objects.filter(pk=event.pk).update(at=timezone.now() - timedelta(hours=1))
+    rules.evaluate_conditions(timezone.now())
+
+    assert Alert.objects.get().resolved_at is not None
+
+
+def test_it_says_when_a_tracker_is_silent(shop: Environment, tracker: Tracker) -> None:
+    make_rule("tracker_silent", make_channel("https://hook.example.org/"))
+    Tracker.objects.update(synced_at=timezone.now() - timedelta(hours=1), error="It answered 500.")
+
+    rules.evaluate_conditions(timezone.now())
+
+    assert "It answered 500." in Alert.objects.get().title
+
+
+def test_it_warns_before_a_certificate_ends(shop: Environment) -> None:
+    ready = make_ready("ready")
+    make_rule("certificate_days", make_channel("https://hook.example.org/"))
+    make_state(ready, "tls", data={"days_left": 9, "trusted": True, "hostname_ok": True})
+
+    rules.evaluate_conditions(timezone.now())
+
+    assert Alert.objects.get().title == "The certificate ends in 9 days"
+
+
+def test_it_notices_a_gate_that_falls(db: None) -> None:
+    ready = make_ready("ready")
+    make_rule("gate_fell", make_channel("https://hook.example.org/"))
+    GateSeen.objects.create(environment=ready, is_go=True, seen_at=timezone.now())
+    make_state(ready, "http", "fail", reason="bad_status")
+
+    rules.evaluate_conditions(timezone.now())
+    rules.evaluate_conditions(timezone.now())
+
+    assert Alert.objects.get().title.startswith("NO-GO")
+
+
+def test_it_does_not_call_a_new_environment_fallen(shop: Environment) -> None:
+    make_rule("gate_fell", make_channel("https://hook.example.org/"))
+
+    rules.evaluate_conditions(timezone.now())
+
+    assert not Alert.objects.exists()
+
+
+def test_it_escalates_once_when_nobody_acknowledges(shop: Environment) -> None:
+    boss = make_channel("https://boss.example.org/", name="boss")
+    make_rule("probe_down", make_channel("https://hook.example.org/"), escalate_minutes=10, escalate_to=boss)
+    make_change(shop, "fail")
+    rules.evaluate_changes(timezone.now())
+    later = timezone.now() + timedelta(minutes=11)
+
+    assert incidents.follow_up(timezone.now()) == 0
+    assert [incidents.follow_up(later), incidents.follow_up(later)] == [1, 0]
+    assert Notification.objects.get(reason="escalated").channel == boss
+
+
+def test_it_reminds_of_what_is_still_open_only(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"), remind_minutes=30)
+    make_change(shop, "fail", "http")
+    make_change(shop, "fail", "tls")
+    rules.evaluate_changes(timezone.now())
+    make_change(shop, "pass", "tls")
+    rules.evaluate_changes(timezone.now())
+
+    assert incidents.follow_up(timezone.now() + timedelta(minutes=31)) == 1
+    reminded = Notification.objects.get(reason="reminder").alert
+    assert reminded is not None
+    assert reminded.subject == "probe:http"
+
+
+def test_it_does_not_bother_whoever_has_acknowledged(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"), remind_minutes=30)
+    make_change(shop, "fail")
+    rules.evaluate_changes(timezone.now())
+
+    assert incidents.acknowledge(Alert.objects.get(), "otto", timezone.now())
+    assert not incidents.acknowledge(Alert.objects.get(), "lea", timezone.now())
+    assert incidents.follow_up(timezone.now() + timedelta(minutes=31)) == 0
+    assert Alert.objects.get().acknowledged_by == "otto"
