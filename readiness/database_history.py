@@ -29,7 +29,12 @@ def read_previous(environment_id: int, name: str) -> Mapping[str, Any] | None:
 
 def read_size_history(environment_id: int, name: str, now: datetime) -> tuple[tuple[datetime, int], ...]:
     """(when, bytes used), one a day, of as many days as results are kept."""
-    parameters = {"environment_id": environment_id, "name": name, "now": now, "days": settings.PROBE_RUNS_KEPT_DAYS}
+    parameters: dict[str, int | str | datetime] = {
+        "environment_id": environment_id,
+        "name": name,
+        "now": now,
+        "days": settings.PROBE_RUNS_KEPT_DAYS,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_SIZE_SQL.read_text(encoding="utf-8"), parameters)
         return tuple((at, size) for at, size in cursor.fetchall())
