@@ -32,7 +32,7 @@ HEAVY_SLACK_SECONDS = 60
 
 
 def configured_kinds(
-    endpoints: Iterable[tuple[str, str]], *, has_databases: bool, has_scenarios: bool = False
+    endpoints: Iterable[tuple[str, str]], *, has_databases: bool, has_scenarios: bool, has_browser: bool
 ) -> list[str]:
     """The kinds of probe that have something to probe, in the order of the settings; endpoints are (role, URL)."""
     listed = list(endpoints)
@@ -40,7 +40,7 @@ def configured_kinds(
         "postgres": has_databases,
         "dns": any(is_public_name(urlsplit(url).hostname or "") for _, url in listed),
         "scenario": has_scenarios,
-        "browser": settings.BROWSER_PROBE and any(role == Endpoint.Role.FRONTEND for role, _ in listed),
+        "browser": has_browser and any(role == Endpoint.Role.FRONTEND for role, _ in listed),
     }
     return [kind for kind in settings.READINESS_PROBES if applies.get(kind, bool(listed))]
 
@@ -79,7 +79,10 @@ def sync_schedules(now: datetime, environments: Collection[Environment] | None =
         (pk, kind)
         for pk in active.values_list("pk", flat=True)
         for kind in configured_kinds(
-            endpoints[pk], has_databases=pk in with_databases, has_scenarios=pk in with_scenarios
+            endpoints[pk],
+            has_databases=pk in with_databases,
+            has_scenarios=pk in with_scenarios,
+            has_browser=settings.BROWSER_PROBE,
         )
     }
     present = {(schedule.environment_id, schedule.kind): schedule.pk for schedule in existing}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
@@ -16,12 +19,13 @@ from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
 from readiness.checklists.gate import Decision, decide
 from readiness.checklists.template import load_template
 from readiness.checklists.template_values import Section
-from readiness.checklists.verification import Claim, ItemStanding, stand
+from readiness.checklists.verification import GREEN_RUNS, Claim, ItemStanding, stand
 from readiness.claims import configured_kinds, default_interval_seconds
 from readiness.models import Database, Endpoint, Environment, ItemState, ProbeSchedule, ProbeState
 from readiness.probes.schedule import is_stale
 
 Row = TypeVar("Row", Endpoint, Database, ProbeState, ItemState)
+_RUNS_SQL = Path(__file__).parents[1] / "sql" / "scenario_runs.sql"
 BackupFactsReader = Callable[[Sequence[int]], Mapping[int, BackupFacts]]
 
 
@@ -50,7 +54,7 @@ class Assessment:
 
 
 def assess(environments: Sequence[Environment], now: datetime) -> dict[int, Assessment]:
-    """Assesses ``environments``, keyed by id; six queries, however many there are."""
+    """Assesses ``environments``, keyed by id; seven queries, however many there are."""
     ids = [environment.pk for environment in environments]
     endpoints = _group(Endpoint.objects.filter(environment_id__in=ids))
     # The connection itself is not read: pages neither need nor decrypt it.
@@ -64,6 +68,7 @@ def assess(environments: Sequence[Environment], now: datetime) -> dict[int, Asse
         )
     }
     backups = read_backup_facts(ids)
+    scenario_runs = _read_scenario_runs([pk for pk in ids if (pk, "scenario") in intervals])
     return {
         environment.pk: _assess_one(
             environment,
@@ -74,6 +79,7 @@ def assess(environments: Sequence[Environment], now: datetime) -> dict[int, Asse
             {claim.key: claim for claim in claims[environment.pk]},
             intervals,
             backups.get(environment.pk, BackupFacts()),
+            tuple(scenario_runs[environment.pk]),
         )
         for environment in environments
     }
@@ -83,6 +89,17 @@ def read_backup_facts(environment_ids: Sequence[int]) -> Mapping[int, BackupFact
     """What READINESS_BACKUP_FACTS reports: readiness judges backups without knowing who takes them."""
     reader: BackupFactsReader = import_string(settings.READINESS_BACKUP_FACTS)
     return reader(environment_ids)
+
+
+def _read_scenario_runs(environment_ids: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:
+    """What the last runs of scenarios reported, newest first, as far back as rules look."""
+    found: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    if environment_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(_RUNS_SQL.read_text(encoding="utf-8"), [list(environment_ids), GREEN_RUNS])
+            for environment_id, data in cursor.fetchall():
+                found[environment_id].append(json.loads(data) if isinstance(data, str) else data)
+    return found
 
 
 def _group(rows: QuerySet[Row]) -> dict[int, list[Row]]:
@@ -101,12 +118,14 @@ def _assess_one(
     claims: dict[str, ItemState],
     intervals: Mapping[tuple[int, str], int],
     backups: BackupFacts,
+    scenario_runs: tuple[Mapping[str, Any], ...],
 ) -> Assessment:
     kinds = configured_kinds(
         [(endpoint.role, endpoint.url) for endpoint in endpoints],
         has_databases=bool(databases),
-        # Schedules follow the scenarios whenever these change.
+        # Schedules follow the scenarios, and the worker's machine knows best whether it has a browser.
         has_scenarios=(environment.pk, "scenario") in intervals,
+        has_browser=(environment.pk, "browser") in intervals,
     )
     facts = Facts(
         now=now,
@@ -122,6 +141,7 @@ def _assess_one(
         backups=backups,
         roles=frozenset(endpoint.role for endpoint in endpoints),
         proof_valid_for=timedelta(days=settings.PROVEN_BACKUP_MAX_AGE_DAYS),
+        scenario_runs=scenario_runs,
     )
     standings = tuple(stand(item, _as_claim(claims.get(item.key)), facts) for item in load_template().items)
     return Assessment(

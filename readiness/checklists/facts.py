@@ -44,13 +44,17 @@ class ProbeFact:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known about one environment at ``now``; ``probes`` holds every configured kind."""
+    """All that is known about one environment at ``now``; ``probes`` holds every configured kind.
+
+    ``scenario_runs`` holds the data of the last runs of its scenarios, newest first.
+    """
 
     now: datetime
     probes: Mapping[str, ProbeFact]
     backups: BackupFacts
     roles: frozenset[str] = frozenset()
     proof_valid_for: timedelta = timedelta(days=7)
+    scenario_runs: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def is_backup_proven(self) -> bool:

@@ -26,6 +26,7 @@ _TEXTS = {
     Need.API: "Add the API’s URL with its health path",
     Need.DATABASE: "Connect the database",
     Need.BACKUP: "Back up the database, and let a restore prove it",
+    Need.SCENARIO: "Add the scenarios of what your users do",
 }
 
 
@@ -37,6 +38,7 @@ def suggest_next_steps(assessment: Assessment) -> list[NextStep]:
         Need.API: "api" in facts.roles,
         Need.DATABASE: bool(assessment.databases),
         Need.BACKUP: facts.is_backup_proven,
+        Need.SCENARIO: "scenario" in facts.probes,
     }
     return [NextStep(need, _TEXTS[need], _count_items(need)) for need in Need if not is_met[need]]
 

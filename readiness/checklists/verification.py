@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from readiness.checklists.facts import Facts, ProbeFact
 from readiness.checklists.template_values import Item, Kind
 
 CERTIFICATE_DAYS = 21
+GREEN_RUNS = 3
+SESSION_SECONDS = 86_400
+PHONE = "390x844"
 
 
 class EvidenceState(StrEnum):
@@ -79,6 +83,7 @@ class Need(StrEnum):
     API = "api"
     DATABASE = "database"
     BACKUP = "backup"
+    SCENARIO = "scenario"
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,107 @@ def _backups_are_proven(facts: Facts) -> Evidence:
     return Evidence(EvidenceState.UNKNOWN, "No backup has been proven yet.")
 
 
+def _scenario_passes(name: str) -> Callable[[Facts], Evidence]:
+    """The scenario of that name has passed its last runs; one good run alone may be luck."""
+    nothing = f"Add the scenario {name} and let it pass."
+
+    def rule(facts: Facts) -> Evidence:
+        def judge(fact: ProbeFact) -> Evidence:
+            verdicts = [_judge_walk(_read_scenarios(run).get(name)) for run in facts.scenario_runs[:GREEN_RUNS]]
+            newest = verdicts[0] if verdicts else EvidenceState.UNKNOWN
+            if newest is EvidenceState.FAILING:
+                return _outcome(False, f"The scenario {name} fails: {fact.summary}", fact)
+            green = next((place for place, one in enumerate(verdicts) if one is not EvidenceState.VERIFIED), None)
+            green = len(verdicts) if green is None else green
+            if green >= GREEN_RUNS:
+                return _outcome(True, f"The scenario {name} passed its last {green} runs.", fact)
+            text = f"The scenario {name} passed {green} runs in a row; {GREEN_RUNS} are wanted." if green else nothing
+            return Evidence(EvidenceState.UNKNOWN, text, fact.observed_at)
+
+        return _from_probe(facts, "scenario", nothing, judge)
+
+    return rule
+
+
+def _read_scenarios(data: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The data of each scenario by name, of one as of several."""
+    several: Mapping[str, Mapping[str, Any]] = data.get("targets") or {str(data.get("name", "")): data}
+    return several
+
+
+def _judge_walk(data: Mapping[str, Any] | None) -> EvidenceState:
+    steps = [step for step in (data or {}).get("steps", []) if not step.get("cleanup")]
+    statuses = {step.get("status") for step in steps}
+    if not statuses or "error" in statuses:
+        return EvidenceState.UNKNOWN
+    return EvidenceState.VERIFIED if statuses == {"pass"} else EvidenceState.FAILING
+
+
+def _fits_a_phone(facts: Facts) -> Evidence:
+    def judge(fact: ProbeFact) -> Evidence:
+        views: list[dict[str, Any]] = fact.data.get("views", [])
+        view = next((view for view in views if view.get("view") == PHONE), dict[str, Any]())
+        if not view.get("width"):
+            return Evidence(EvidenceState.UNKNOWN, "No phone’s window was opened.", fact.observed_at)
+        if view.get("error") or not 200 <= (view.get("status_code") or 0) < 400:
+            return _outcome(False, fact.summary, fact)
+        if view.get("horizontal_scroll"):
+            return _outcome(False, f"At {PHONE} the page scrolls sideways.", fact)
+        if not fact.data.get("viewport_meta"):
+            return _outcome(False, "The page does not tell phones its width.", fact)
+        return _outcome(True, f"At {PHONE} the page fits its window.", fact)
+
+    return _from_probe(facts, "browser", "Install a browser for the portal, and add the frontend’s URL.", judge)
+
+
+def _asks_over_https_only(facts: Facts) -> Evidence:
+    """What a browser saw counts; without one, what the scenarios asked."""
+
+    def judge_browser(fact: ProbeFact) -> Evidence:
+        is_good = fact.data.get("all_https")
+        if is_good is None:
+            return Evidence(EvidenceState.UNKNOWN, "No page opened.", fact.observed_at)
+        found = [*fact.data.get("local_requests", []), *fact.data.get("plain_requests", [])]
+        good = bool(is_good) and not found
+        text = f"The page asks for {found[0]}." if found else "Some requests do not go over HTTPS."
+        return _outcome(good, "Every request goes over HTTPS." if good else text, fact)
+
+    def judge_scenarios(fact: ProbeFact) -> Evidence:
+        known = [one["all_https"] for one in _read_scenarios(fact.data).values() if "all_https" in one]
+        if not known:
+            return Evidence(EvidenceState.UNKNOWN, "No scenario sent a request.", fact.observed_at)
+        good = all(known)
+        text = "Every request of the scenarios goes over HTTPS." if good else "A scenario met plain HTTP."
+        return _outcome(good, text, fact)
+
+    nothing = "Add the frontend’s URL for a browser to open, or a scenario."
+    seen = _from_probe(facts, "browser", nothing, judge_browser)
+    return seen if seen.state is not EvidenceState.UNKNOWN else _from_probe(facts, "scenario", nothing, judge_scenarios)
+
+
+def _session_cookies_are_safe(facts: Facts) -> Evidence:
+    def judge(fact: ProbeFact) -> Evidence:
+        scenarios = _read_scenarios(fact.data).values()
+        cookies = [cookie for one in scenarios for cookie in one.get("cookies", []) if cookie.get("sign_in")]
+        if not cookies:
+            text = "No scenario saw a cookie at sign-in: mark the step that signs in with sign_in = true."
+            return Evidence(EvidenceState.UNKNOWN, text, fact.observed_at)
+        bad = [f"{cookie.get('name')} lacks {lack}" for cookie in cookies for lack in _cookie_lacks(cookie)]
+        return _outcome(not bad, "; ".join(bad) + "." if bad else "The cookies of sign-in are safe.", fact)
+
+    return _from_probe(facts, "scenario", "Add a scenario that signs in.", judge)
+
+
+def _cookie_lacks(cookie: Mapping[str, Any]) -> list[str]:
+    lacks = [words for key, words in (("secure", "Secure"), ("httponly", "HttpOnly")) if not cookie.get(key)]
+    if str(cookie.get("samesite") or "").lower() not in {"lax", "strict"}:
+        lacks.append("SameSite")
+    # Without a lifetime a cookie ends with the browser.
+    if (cookie.get("max_age") or 0) > SESSION_SECONDS:
+        lacks.append("a lifetime of 24 hours at most")
+    return lacks
+
+
 RULES: Mapping[str, Rule] = {
     "postgres.answers": Rule(Need.DATABASE, _database_answers),
     "postgres.has_tables": Rule(Need.DATABASE, _engine_is_postgresql),
@@ -201,4 +307,12 @@ RULES: Mapping[str, Rule] = {
     "http.redirects": Rule(Need.FRONTEND, _redirects_to_https),
     "tls.trusted": Rule(Need.FRONTEND, _certificates_are_good),
     "backups.proven": Rule(Need.BACKUP, _backups_are_proven),
+    "scenario.login": Rule(Need.SCENARIO, _scenario_passes("login")),
+    "scenario.create": Rule(Need.SCENARIO, _scenario_passes("create")),
+    "scenario.upload": Rule(Need.SCENARIO, _scenario_passes("upload")),
+    "scenario.notification": Rule(Need.SCENARIO, _scenario_passes("notification")),
+    "scenario.chatbot": Rule(Need.SCENARIO, _scenario_passes("chatbot")),
+    "browser.mobile": Rule(Need.FRONTEND, _fits_a_phone),
+    "browser.https_only": Rule(Need.FRONTEND, _asks_over_https_only),
+    "headers.session_cookies": Rule(Need.SCENARIO, _session_cookies_are_safe),
 }

@@ -68,6 +68,7 @@ def test_it_prints_exactly_what_scripts_rely_on() -> None:
                     "tls": {"status": "stale", "age_seconds": 500},
                     "headers": {"status": None, "age_seconds": None},
                     "postgres": {"status": "error", "age_seconds": 0},
+                    "dns": {"status": None, "age_seconds": None},
                 },
                 "last_proven_backup_age_seconds": 7200,
             },

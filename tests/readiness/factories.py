@@ -17,7 +17,18 @@ from readiness.checklists import workflow
 from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
 from readiness.checklists.template import Item, Severity, load_template
 from readiness.checklists.verification import is_verified_by_facts
-from readiness.models import Database, Endpoint, Environment, ItemState, ProbeState
+from readiness.models import (
+    Database,
+    Endpoint,
+    Environment,
+    ItemState,
+    ProbeRun,
+    ProbeSchedule,
+    ProbeState,
+    Scenario,
+)
+from readiness.probes.scenarios.shipped import TEMPLATE_NAMES
+from readiness.scenario_forms import make_draft
 from tests.conftest import PASSWORD
 
 # What each kind reports about an environment that has nothing to hide.
@@ -26,6 +37,23 @@ GOOD_DATA: Mapping[str, Mapping[str, Any]] = {
     "tls": {"trusted": True, "hostname_ok": True, "days_left": 80},
     "headers": {"grade": "A+"},
     "postgres": {"tables": 12},
+}
+_STEPS = [{"name": "Open", "cleanup": False, "status": "pass"}]
+_COOKIE = {"name": "session", "secure": True, "httponly": True, "samesite": "lax", "max_age": 86_400, "sign_in": True}
+# Of the kinds that only the checklist asks for.
+GOOD_CHECKLIST_DATA: Mapping[str, Mapping[str, Any]] = {
+    "scenario": {
+        "targets": {
+            name: {"name": name, "steps": _STEPS, "cookies": [_COOKIE], "all_https": True} for name in TEMPLATE_NAMES
+        }
+    },
+    "browser": {
+        "views": [{"view": "390x844", "width": 390, "status_code": 200, "error": None, "horizontal_scroll": False}],
+        "all_https": True,
+        "plain_requests": [],
+        "local_requests": [],
+        "viewport_meta": "width=device-width",
+    },
 }
 GOOD_FINDINGS: Mapping[str, Sequence[Mapping[str, str]]] = {
     "http": [{"id": "https_redirect", "status": "pass", "summary": "Plain HTTP leads to HTTPS."}],
@@ -54,7 +82,7 @@ def make_state(environment: Environment, kind: str, status: str = "pass", **fiel
     made = {
         "status": status,
         "summary": f"{kind} says {status}.",
-        "data": dict(GOOD_DATA.get(kind, {})),
+        "data": dict({**GOOD_DATA, **GOOD_CHECKLIST_DATA}.get(kind, {})),
         "findings": [dict(finding) for finding in GOOD_FINDINGS.get(kind, [])],
         "duration_ms": 12,
         "observed_at": at,
@@ -113,9 +141,33 @@ def make_ready(slug: str = "shop", **fields: Any) -> Environment:
     environment = connect(make_environment(slug, **fields))
     for kind in GOOD_DATA:
         make_state(environment, kind)
+    walk_and_look(environment)
     make_backup(environment)
     tick_all(environment)
     return environment
+
+
+def walk_and_look(environment: Environment) -> None:
+    """Gives it the scenarios of the checklist, which have passed three times, and a browser that liked what it saw."""
+    for name in TEMPLATE_NAMES:
+        Scenario.objects.create(environment=environment, name=name, text=make_draft(name, environment))
+    now = timezone.now()
+    for kind in GOOD_CHECKLIST_DATA:
+        ProbeSchedule.objects.create(
+            environment=environment, kind=kind, interval_seconds=86_400, next_run_at=now + timedelta(days=1)
+        )
+        make_state(environment, kind)
+    ProbeRun.objects.bulk_create(
+        ProbeRun(
+            environment=environment,
+            kind="scenario",
+            status="pass",
+            data=dict(GOOD_CHECKLIST_DATA["scenario"]),
+            duration_ms=12,
+            observed_at=now - timedelta(minutes=number),
+        )
+        for number in range(3)
+    )
 
 
 def must_items() -> list[Item]:
@@ -127,7 +179,7 @@ def make_fact(kind: str, status: str | None = "pass", **fields: Any) -> ProbeFac
     """A fresh good fact of one kind, unless told."""
     made: dict[str, Any] = {
         "summary": f"{kind} says {status}.",
-        "data": GOOD_DATA.get(kind, {}),
+        "data": {**GOOD_DATA, **GOOD_CHECKLIST_DATA}.get(kind, {}),
         "findings": tuple(GOOD_FINDINGS.get(kind, ())),
     }
     return ProbeFact(kind, status, **{**made, **fields})
@@ -135,10 +187,12 @@ def make_fact(kind: str, status: str | None = "pass", **fields: Any) -> ProbeFac
 
 def make_facts(now: datetime, probes: Sequence[ProbeFact] | None = None, **fields: Any) -> Facts:
     """Facts of an environment of which everything is good, unless told."""
-    known = [make_fact(kind, observed_at=now) for kind in GOOD_DATA] if probes is None else probes
+    kinds = (*GOOD_DATA, *GOOD_CHECKLIST_DATA)
+    known = [make_fact(kind, observed_at=now) for kind in kinds] if probes is None else probes
     made: dict[str, Any] = {
         "backups": BackupFacts(newest_proven_at=now - timedelta(hours=1), newest_done_at=now - timedelta(hours=1)),
         "roles": frozenset({"frontend", "api"}),
+        "scenario_runs": (GOOD_CHECKLIST_DATA["scenario"],) * 3,
     }
     return Facts(now=now, probes={fact.kind: fact for fact in known}, **{**made, **fields})
 

@@ -12,7 +12,7 @@ from readiness.checklists.facts import BackupFacts, Facts
 from readiness.checklists.gate import Decision, Reason, Verdict, decide
 from readiness.checklists.template import Severity, load_template
 from readiness.checklists.verification import Claim, ItemStanding, stand
-from tests.readiness.factories import GOOD_DATA, make_fact, make_facts
+from tests.readiness.factories import GOOD_CHECKLIST_DATA, GOOD_DATA, make_fact, make_facts
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KINDS = list(GOOD_DATA)
@@ -37,7 +37,7 @@ def test_it_says_go_when_all_is_well() -> None:
 
 
 def test_it_lets_a_warning_pass() -> None:
-    facts = make_facts(NOON, [make_fact(kind, "warn", observed_at=NOON) for kind in KINDS])
+    facts = make_facts(NOON, [make_fact(kind, "warn", observed_at=NOON) for kind in (*KINDS, *GOOD_CHECKLIST_DATA)])
 
     assert judge(facts).verdict is Verdict.GO
 
@@ -64,7 +64,8 @@ def test_it_names_a_probe_that_is_not_fresh_and_good(change: dict[str, Any], tex
 
 
 def test_it_wants_every_required_kind_even_one_with_nothing_to_probe() -> None:
-    facts = make_facts(NOON, [make_fact(kind, observed_at=NOON) for kind in KINDS if kind != "headers"])
+    kinds = [kind for kind in (*KINDS, *GOOD_CHECKLIST_DATA) if kind != "headers"]
+    facts = make_facts(NOON, [make_fact(kind, observed_at=NOON) for kind in kinds])
 
     assert only_reason(judge(facts)).text == "Security headers: nothing to probe yet"
 

@@ -21,7 +21,13 @@ def suggest(environment: Environment) -> list[NextStep]:
 def test_it_starts_with_everything_and_counts_every_rule_once() -> None:
     steps = suggest(make_environment())
 
-    assert [step.need for step in steps] == [Need.FRONTEND, Need.API, Need.DATABASE, Need.BACKUP]
+    assert [step.need for step in steps] == [
+        Need.FRONTEND,
+        Need.API,
+        Need.DATABASE,
+        Need.BACKUP,
+        Need.SCENARIO,
+    ]
     assert sum(step.item_count for step in steps) == len(RULES)
     assert all(step.item_count > 0 for step in steps)
 
@@ -31,7 +37,7 @@ def test_it_does_not_ask_again_for_what_is_connected() -> None:
     Endpoint.objects.create(environment=environment, role="frontend", url="https://shop.example.org/")
     Database.objects.create(environment=environment, name="main", dsn="env:SHOP")
 
-    assert [step.need for step in suggest(environment)] == [Need.API, Need.BACKUP]
+    assert [step.need for step in suggest(environment)] == [Need.API, Need.BACKUP, Need.SCENARIO]
 
 
 def test_it_has_nothing_to_suggest_when_all_is_connected_and_proven() -> None:

@@ -11,7 +11,7 @@ import pytest
 from readiness.checklists.facts import BackupFacts, Facts
 from readiness.checklists.template import Item, Kind, load_template
 from readiness.checklists.verification import RULES, Claim, Evidence, EvidenceState, is_verified_by_facts, stand
-from tests.readiness.factories import GOOD_DATA, make_fact, make_facts
+from tests.readiness.factories import GOOD_CHECKLIST_DATA, GOOD_DATA, make_fact, make_facts
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PROBE_RULES = {
@@ -21,6 +21,13 @@ PROBE_RULES = {
     "http.api_healthy": "http",
     "http.redirects": "http",
     "tls.trusted": "tls",
+    "scenario.login": "scenario",
+    "scenario.create": "scenario",
+    "scenario.upload": "scenario",
+    "scenario.notification": "scenario",
+    "scenario.chatbot": "scenario",
+    "browser.mobile": "browser",
+    "headers.session_cookies": "scenario",
 }
 VERIFIED, FAILING = EvidenceState.VERIFIED, EvidenceState.FAILING
 STALE, UNKNOWN = EvidenceState.STALE, EvidenceState.UNKNOWN
@@ -40,7 +47,7 @@ def find_item(kind: Kind, *, rule: str | None = None) -> Item:
 
 
 def test_it_has_tried_every_rule_there_is() -> None:
-    assert set(RULES) == {*PROBE_RULES, "backups.proven"}
+    assert set(RULES) == {*PROBE_RULES, "backups.proven", "browser.https_only"}
 
 
 def test_it_knows_only_rules_that_the_template_asks_for() -> None:
@@ -74,7 +81,7 @@ def test_it_says_what_to_connect_when_nothing_is(rule: str) -> None:
     evidence = read(rule, make_facts(NOON, [], roles=frozenset()))
 
     assert evidence.state is UNKNOWN
-    assert evidence.text.startswith(("Add ", "Connect "))
+    assert evidence.text.startswith(("Add ", "Connect ", "Install "))
 
 
 @pytest.mark.parametrize(
@@ -215,3 +222,103 @@ def test_it_tells_when_the_fact_behind_it_was_observed() -> None:
     facts = make_facts(NOON, [make_fact("tls", observed_at=at)])
 
     assert stand(find_item(Kind.AUTOMATIC, rule="tls.trusted"), Claim(), facts).changed_at == at
+
+
+PASSED: list[dict[str, Any]] = [{"status": "pass", "cleanup": False}]
+WALK: dict[str, Any] = {"name": "login", "steps": PASSED, "all_https": True, "cookies": []}
+FAILED = {**WALK, "steps": [*PASSED, {"status": "fail", "cleanup": False}]}
+UNTIDY = {**WALK, "steps": [*PASSED, {"status": "fail", "cleanup": True}]}
+UNSURE = {**WALK, "steps": [{"status": "error", "cleanup": False}, {"status": "skipped", "cleanup": False}]}
+
+
+@pytest.mark.parametrize(
+    ("runs", "state"),
+    [
+        ((WALK, WALK, WALK), VERIFIED),
+        ((UNTIDY, WALK, WALK), VERIFIED),
+        (({"targets": {"login": WALK, "create": FAILED}}, WALK, WALK), VERIFIED),
+        ((WALK, WALK), UNKNOWN),
+        ((WALK, FAILED, WALK), UNKNOWN),
+        ((WALK, {}, WALK), UNKNOWN),
+        ((FAILED, WALK, WALK), FAILING),
+        ((UNSURE, WALK, WALK), UNKNOWN),
+        (({}, WALK, WALK), UNKNOWN),
+        (({"targets": {"create": WALK}}, WALK, WALK), UNKNOWN),
+        ((), UNKNOWN),
+    ],
+)
+def test_it_believes_a_scenario_after_three_good_runs(runs: tuple[Any, ...], state: EvidenceState) -> None:
+    assert read("scenario.login", make_facts(NOON, scenario_runs=runs)).state is state
+
+
+VIEW = GOOD_CHECKLIST_DATA["browser"]["views"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"views": [{**VIEW, "horizontal_scroll": True}]}, FAILING),
+        ({"views": [{**VIEW, "status_code": 500}]}, FAILING),
+        ({"views": [{**VIEW, "error": "net::ERR_FAILED", "status_code": None}]}, FAILING),
+        ({"views": [{**VIEW, "view": "1440x900"}]}, UNKNOWN),
+        ({"views": []}, UNKNOWN),
+        ({"viewport_meta": None}, FAILING),
+    ],
+)
+def test_it_looks_at_the_page_in_a_phones_window(change: dict[str, Any], state: EvidenceState) -> None:
+    facts = with_probe("browser", data={**GOOD_CHECKLIST_DATA["browser"], **change})
+
+    assert read("browser.mobile", facts).state is state
+
+
+@pytest.mark.parametrize(
+    ("browser", "scenario", "state"),
+    [
+        ({"all_https": True}, {}, VERIFIED),
+        ({"all_https": False, "plain_requests": ["http://x/"]}, {"all_https": True}, FAILING),
+        ({"all_https": True, "local_requests": ["https://localhost/"]}, {"all_https": True}, FAILING),
+        ({"all_https": None}, {"name": "login", "all_https": True}, VERIFIED),
+        (None, {"name": "login", "all_https": True}, VERIFIED),
+        (None, {"targets": {"login": {"all_https": True}, "create": {"all_https": False}}}, FAILING),
+        (None, {}, UNKNOWN),
+        (None, None, UNKNOWN),
+    ],
+)
+def test_it_takes_the_browsers_word_for_https_before_that_of_scenarios(
+    browser: dict[str, Any] | None, scenario: dict[str, Any] | None, state: EvidenceState
+) -> None:
+    given = {"browser": browser, "scenario": scenario}
+    probes = [make_fact(kind, data=data) for kind, data in given.items() if data is not None]
+
+    assert read("browser.https_only", make_facts(NOON, probes)).state is state
+
+
+COOKIE = {"name": "sid", "secure": True, "httponly": True, "samesite": "strict", "max_age": None, "sign_in": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, ""),
+        ({"max_age": 86_400}, ""),
+        ({"secure": False}, "sid lacks Secure."),
+        ({"httponly": False}, "sid lacks HttpOnly."),
+        ({"samesite": None}, "sid lacks SameSite."),
+        ({"samesite": "none"}, "sid lacks SameSite."),
+        ({"max_age": 86_401}, "sid lacks a lifetime of 24 hours at most."),
+    ],
+)
+def test_it_judges_the_cookies_of_sign_in(change: dict[str, Any], words: str) -> None:
+    unrelated = {**COOKIE, "name": "theme", "secure": False, "sign_in": False}
+    facts = with_probe("scenario", data={"name": "login", "cookies": [unrelated, {**COOKIE, **change}]})
+
+    evidence = read("headers.session_cookies", facts)
+
+    assert evidence.state is (FAILING if words else VERIFIED)
+    assert not words or evidence.text == words
+
+
+def test_it_cannot_judge_cookies_that_nobody_saw_at_sign_in() -> None:
+    facts = with_probe("scenario", data={"name": "login", "cookies": [{**COOKIE, "sign_in": False}]})
+
+    assert read("headers.session_cookies", facts).state is UNKNOWN

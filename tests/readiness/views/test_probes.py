@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django.fixtures import Settings
 
-from readiness import evidence, results
+from readiness import claims, evidence, results
 from readiness.models import Endpoint, Environment, ProbeRun, ProbeSchedule
 from readiness.probes.base import Finding, ProbeResult, Status
 from tests.readiness.factories import connect, make_state
@@ -164,6 +164,7 @@ def test_it_shows_what_the_browser_saw_to_those_who_may_look_inside(
 ) -> None:
     settings.BROWSER_PROBE = True
     Endpoint.objects.create(environment=shop, role="frontend", url="http://127.0.0.1/")
+    claims.sync_schedules(timezone.now())
     make_state(shop, "browser")
     png = b"\x89PNG\r\n\x1a\n"
     evidence.keep_screenshots(shop.pk, {"390x844": png})
