@@ -25,7 +25,6 @@ from readiness.models import (
     Scenario,
     ScenarioSecret,
 )
-from readiness.probes.scenarios.shipped import read_template
 from tests.readiness.factories import make_ready
 
 SignIn = Callable[[User], Client]
@@ -163,7 +162,7 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         restore=Restore.objects.create(backup=backup, target_database="again"),
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
         window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
-        scenario=Scenario.objects.create(environment=environment, name="login", text=read_template("login")),
+        scenario=environment.scenarios.get(name="login"),
         secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
         record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
         person=make_user("petra", "Stakeholder"),
