@@ -13,7 +13,7 @@ from datetime import timedelta
 from bench.ground import portal_on_scratch_cluster
 from bench.promises import Promises, take_turns
 
-ENVIRONMENTS, BATCH, BATCHES, SINGLES, ROUNDS = 500, 50, 40, 400, 9
+ENVIRONMENTS, BATCH, BATCHES, SINGLES, ROUNDS = 500, 50, 8, 100, 40
 _FINDING = "https://app.example.org/ answers 200."
 _INSERT = (
     "INSERT INTO readiness_proberun (environment_id, kind, status, reason, summary, findings, data, duration_ms,"

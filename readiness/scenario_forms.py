@@ -45,6 +45,7 @@ class ScenarioAddForm(forms.Form):
     template = forms.ChoiceField(
         required=False,
         label="Start from",
+        initial=TEMPLATE_NAMES[0],
         choices=[*((name, name.capitalize()) for name in TEMPLATE_NAMES), ("", "An empty scenario")],
     )
     name = forms.CharField(
@@ -120,6 +121,7 @@ class ExpectedRecordForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_id": "id_record_%s", **kwargs})
+        self.initial["values"] = ", ".join(self.instance.values)
 
     def clean_name(self) -> str:
         return str(self.cleaned_data["name"] or "").strip().rstrip(".").lower()

@@ -58,8 +58,11 @@ class ItemStanding:
 
     @property
     def is_automatic(self) -> bool:
-        """Whether facts alone decide."""
-        return is_verified_by_facts(self.item)
+        """Whether facts alone decide: always for most rules, for optional ones as soon as they say anything."""
+        if not may_be_claimed(self.item):
+            return True
+        is_silent = self.evidence is None or self.evidence.state is EvidenceState.UNKNOWN
+        return is_verified_by_facts(self.item) and not is_silent
 
     @property
     def is_done(self) -> bool:
@@ -88,15 +91,25 @@ class Need(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule needs, and the function that reads the facts."""
+    """What a rule needs, and the function that reads the facts.
+
+    What an optional rule needs (a scenario, a browser) not everyone has: while its facts say nothing, a person may
+    claim the item, and what the facts say later counts instead.
+    """
 
     need: Need
     read: Callable[[Facts], Evidence]
+    is_optional: bool = False
 
 
 def is_verified_by_facts(item: Item) -> bool:
-    """Whether the item is automatic and its rule is built, so that nobody may tick it."""
+    """Whether the item is automatic and its rule is built."""
     return item.kind is Kind.AUTOMATIC and item.rule in RULES
+
+
+def may_be_claimed(item: Item) -> bool:
+    """Whether a person may tick the item: facts do not decide about it, or may never be there."""
+    return not is_verified_by_facts(item) or RULES[item.rule].is_optional
 
 
 def stand(item: Item, claim: Claim, facts: Facts) -> ItemStanding:
@@ -307,12 +320,12 @@ RULES: Mapping[str, Rule] = {
     "http.redirects": Rule(Need.FRONTEND, _redirects_to_https),
     "tls.trusted": Rule(Need.FRONTEND, _certificates_are_good),
     "backups.proven": Rule(Need.BACKUP, _backups_are_proven),
-    "scenario.login": Rule(Need.SCENARIO, _scenario_passes("login")),
-    "scenario.create": Rule(Need.SCENARIO, _scenario_passes("create")),
-    "scenario.upload": Rule(Need.SCENARIO, _scenario_passes("upload")),
-    "scenario.notification": Rule(Need.SCENARIO, _scenario_passes("notification")),
-    "scenario.chatbot": Rule(Need.SCENARIO, _scenario_passes("chatbot")),
-    "browser.mobile": Rule(Need.FRONTEND, _fits_a_phone),
-    "browser.https_only": Rule(Need.FRONTEND, _asks_over_https_only),
-    "headers.session_cookies": Rule(Need.SCENARIO, _session_cookies_are_safe),
+    "scenario.login": Rule(Need.SCENARIO, _scenario_passes("login"), is_optional=True),
+    "scenario.create": Rule(Need.SCENARIO, _scenario_passes("create"), is_optional=True),
+    "scenario.upload": Rule(Need.SCENARIO, _scenario_passes("upload"), is_optional=True),
+    "scenario.notification": Rule(Need.SCENARIO, _scenario_passes("notification"), is_optional=True),
+    "scenario.chatbot": Rule(Need.SCENARIO, _scenario_passes("chatbot"), is_optional=True),
+    "browser.mobile": Rule(Need.FRONTEND, _fits_a_phone, is_optional=True),
+    "browser.https_only": Rule(Need.FRONTEND, _asks_over_https_only, is_optional=True),
+    "headers.session_cookies": Rule(Need.SCENARIO, _session_cookies_are_safe, is_optional=True),
 }

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from readiness.checklists.template import load_template
-from readiness.checklists.verification import is_verified_by_facts
+from readiness.checklists.verification import may_be_claimed
 from readiness.models import Environment, ItemEvent, ItemState
 
 COMMENT_LENGTH = 4_000
@@ -34,7 +34,7 @@ def set_ticked(environment: Environment, key: str, *, is_ticked: bool, by: Abstr
         item = load_template().item(key)
     except KeyError:
         raise WorkflowError(f"There is no checklist item {key}.") from None
-    if is_verified_by_facts(item):
+    if not may_be_claimed(item):
         raise WorkflowError(f"“{item.title.en}” is verified by probes and cannot be ticked by hand.")
     with transaction.atomic():
         ItemState.objects.get_or_create(environment=environment, key=key)

@@ -234,7 +234,10 @@ def _load(page: Page, url: str, view: View, ends_at: float, notes: _Notes) -> Pa
         requests=tuple(urls[:MAX_ENTRIES]),
         request_count=len(urls),
         plain_requests=tuple(each for each in urls if each.startswith(("http:", "ws:")))[:MAX_ENTRIES],
-        local_requests=tuple(each for each in urls if is_local(_host_of(each)))[:MAX_ENTRIES],
+        # A page that is served on this machine may ask it; one that is not was built with a developer's address.
+        local_requests=()
+        if is_local(_host_of(url))
+        else tuple(each for each in urls if is_local(_host_of(each)))[:MAX_ENTRIES],
         load_ms=load_ms,
         screenshot=screenshot if len(screenshot) <= MAX_SCREENSHOT_BYTES else b"",
     )

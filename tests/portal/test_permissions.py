@@ -32,7 +32,6 @@ from readiness.models import (
     TrackerIssue,
     TrackerProject,
 )
-from readiness.probes.scenarios.shipped import read_template
 from tests.readiness.factories import make_ready
 
 SignIn = Callable[[User], Client]
@@ -202,6 +201,7 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
         window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
         scenario=Scenario.objects.create(environment=environment, name="smoke", text=read_template("login")),
+        scenario=environment.scenarios.get(name="login"),
         secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
         record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
         person=make_user("petra", "Stakeholder"),

@@ -82,6 +82,7 @@ def test_it_keeps_what_a_real_browser_saw(shop: Environment, settings: Settings)
     state = ProbeState.objects.get()
     assert state.kind == "browser"
     assert state.data["views"][0]["status_code"] == 200
+    assert state.data["local_requests"] == []  # it is served on this machine itself
     kept = evidence.list_screenshots(shop.pk)
     assert [one.view for one in kept] == ["390x844", "1440x900"]
     seen = {view["view"]: view["screenshot"]["sha256"] for view in state.data["views"]}

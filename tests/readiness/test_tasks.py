@@ -14,10 +14,26 @@ from django_q.models import OrmQ
 from pytest_django.fixtures import Settings
 
 from readiness import claims, partitions, tasks
-from readiness.models import Database, Endpoint, Environment, ProbeRun, ProbeSchedule, ProbeState, StatusChange
+from readiness.models import (
+    Database,
+    Endpoint,
+    Environment,
+    ExpectedRecord,
+    ProbeRun,
+    ProbeSchedule,
+    ProbeState,
+    Scenario,
+    ScenarioSecret,
+    StatusChange,
+)
+from readiness.probes.base import Target
+from readiness.probes.scenarios.shipped import TEMPLATE_NAMES
+from readiness.scenario_forms import make_draft
 from tests.conftest import Server
 from tests.readiness.factories import connect, make_environment, make_state
+from tests.servers.dns import serve_zone
 from tests.servers.hostile import send_garbage, stay_silent
+from tests.servers.shop import EMAIL, PASSWORD, ROOT, Shop, serve_shop
 from tests.servers.sockets import serve
 from tests.servers.web import Answer, serve_site
 
@@ -272,3 +288,101 @@ def test_it_moves_runs_of_a_day_without_a_partition_into_its_own(db: None) -> No
         assert cursor.fetchone() == (f"readiness_proberun_{now:%Y%m%d}",)
     assert len(made) == 4
     assert partitions.ensure_partitions(now) == []
+
+
+def make_walked(url: str) -> Environment:
+    """An environment with the checklist's scenarios, at a shop that is really served."""
+    environment = make_environment(ca_bundle=ROOT.pem)
+    Endpoint.objects.create(environment=environment, role="frontend", url=url)
+    for name in TEMPLATE_NAMES:
+        Scenario.objects.create(environment=environment, name=name, text=make_draft(name, environment))
+    claims.sync_schedules(timezone.now())
+    ProbeSchedule.objects.exclude(kind="scenario").delete()
+    return environment
+
+
+def test_it_walks_through_every_shipped_scenario_with_stored_secrets() -> None:
+    shop = Shop()
+    with serve_shop(shop) as server:
+        environment = make_walked(f"https://127.0.0.1:{server.port}/")
+        for name, value in (("email", EMAIL), ("password", PASSWORD)):
+            ScenarioSecret.objects.create(environment=environment, name=name, value=value)
+
+        tasks.run_probes(claims.claim_due(timezone.now()))
+
+    state = find_state("shop", "scenario")
+    bad = [finding for finding in state.findings if finding["status"] != "pass"]
+    assert state.status == "pass", bad
+    assert set(state.data["targets"]) == set(TEMPLATE_NAMES)
+    assert any(cookie["sign_in"] for cookie in state.data["targets"]["login"]["cookies"])
+    assert PASSWORD not in text_of(state)
+
+
+def test_it_names_the_secrets_that_a_scenario_lacks_and_walks_the_others() -> None:
+    with serve_shop(Shop()) as server:
+        environment = make_walked(f"https://127.0.0.1:{server.port}/")
+        look = (
+            f'name = "Look"\nbase_url = "https://127.0.0.1:{server.port}"\n[[steps]]\nname = "Open"\nurl = "/login"\n'
+        )
+        environment.scenarios.exclude(name="login").delete()
+        Scenario.objects.create(environment=environment, name="look", text=look)
+
+        tasks.run_probes(claims.claim_due(timezone.now()))
+
+    state = find_state("shop", "scenario")
+    assert (state.status, state.reason) == ("error", "bad_target")
+    assert state.summary == "login: The scenario uses secrets that are not set: email, password."
+    assert [step["status"] for step in state.data["targets"]["look"]["steps"]] == ["pass"]
+
+
+def test_it_says_so_when_a_stored_scenario_refers_to_the_portals_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_SECRET", "kept-s3cret")
+    with serve_shop(Shop()) as server:
+        environment = make_walked(f"https://127.0.0.1:{server.port}/")
+        text = 'name = "x"\nbase_url = "https://127.0.0.1"\n[secrets]\nkey = "env:SHOP_SECRET"\n[[steps]]\nname = "a"\n'
+        Scenario.objects.create(environment=environment, name="curious", text=f'{text}url = "/"\n')
+
+        tasks.run_probes(claims.claim_due(timezone.now()))
+
+        assert server.connections == []
+    state = find_state("shop", "scenario")
+    assert (state.status, state.reason) == ("error", "bad_target")
+    assert "leave this table out" in state.summary
+    assert "kept-s3cret" not in text_of(state)
+
+
+def test_it_holds_dns_to_the_records_that_are_expected(settings: Settings) -> None:
+    environment = make_site("shop", "https://shop.example.org/")
+    ExpectedRecord.objects.create(environment=environment, type="A", values=["192.0.2.7"])
+    with serve_zone({"shop.example.org": {"A": ["192.0.2.8"]}}) as nameserver:
+        settings.PROBE_NAMESERVERS = [nameserver.address]
+        claims.sync_schedules(timezone.now())
+        ProbeSchedule.objects.exclude(kind="dns").delete()
+
+        tasks.run_probes(claims.claim_due(timezone.now()))
+
+    state = find_state("shop", "dns")
+    assert (state.status, state.reason) == ("fail", "wrong_record")
+
+
+def test_it_queues_heavy_kinds_in_tasks_of_their_own(settings: Settings) -> None:
+    settings.BROWSER_PROBE = True
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": 4}
+    environment = make_site("shop", "http://127.0.0.1/")
+    Scenario.objects.create(environment=environment, name="login", text=make_draft("login", environment))
+
+    assert tasks.tick() == "queued 5 probes"
+
+    kinds = dict(ProbeSchedule.objects.values_list("pk", "kind"))
+    batches = [[kinds[pk] for pk in queued.task["args"][0]] for queued in OrmQ.objects.order_by("pk")]
+    assert sorted(map(len, batches)) == [1, 1, 3]
+    assert {batch[0] for batch in batches if len(batch) == 1} == {"scenario", "browser"}
+
+
+def test_it_gives_a_heavy_kind_no_more_than_its_own_deadline() -> None:
+    environment = make_site("shop", "http://127.0.0.1/")
+    schedule = ProbeSchedule(environment=environment, kind="browser", timeout_seconds=300)
+    light = ProbeSchedule(environment=environment, kind="http", timeout_seconds=30)
+
+    assert tasks._with_timeout(Target(label="x", timeout_seconds=45), schedule).timeout_seconds == 45
+    assert tasks._with_timeout(Target(label="x", timeout_seconds=15), light).timeout_seconds == 30

@@ -118,7 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _passes_csrf(self) -> bool:
         token = self._form().get("csrfmiddlewaretoken")
-        return bool(token) and token == self._cookie("csrftoken") and HOST in self.headers.get("Origin", "")
+        is_own = self.headers.get("Host", "-") in self.headers.get("Origin", "")
+        return bool(token) and token == self._cookie("csrftoken") and is_own
 
     def get_login(self) -> None:
         token = self._cookie("csrftoken") or secrets.token_urlsafe(24)

@@ -69,7 +69,7 @@ def test_it_adds_an_environment_with_all_it_consists_of(tmp_path: Path, monkeypa
     assert not environment.databases.filter(prove_on_own_server=True).exists()
     assert "BEGIN CERTIFICATE" in environment.ca_bundle
     assert ItemState.objects.filter(environment=environment).count() == len(load_template().items)
-    assert ProbeSchedule.objects.filter(environment=environment).count() == 4
+    assert ProbeSchedule.objects.filter(environment=environment).count() == 5
     assert str(AuditEvent.objects.get()) == "command line added Shop"
 
 

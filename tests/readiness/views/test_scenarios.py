@@ -159,6 +159,7 @@ def test_it_does_not_send_a_secret_back_when_its_name_is_wrong(shop: Environment
 
 def test_it_expects_records_of_dns_and_asks_at_once(shop: Environment, operator: Client) -> None:
     Endpoint.objects.create(environment=shop, url="https://shop.example.org/")
+    assert 'value="[]"' not in operator.get(address("environment_settings")).content.decode()
 
     operator.post(address("add_record"), {"name": "WWW.example.org.", "type": "A", "values": "192.0.2.8, 192.0.2.7"})
 
