@@ -1,7 +1,7 @@
 """What facts say about checklist items: one function a rule; pure.
 
-A rule that is built here makes its automatic item untickable: probes decide. An item whose rule is not built yet can
-be claimed by hand, as a manual one can, so that a first verdict is possible.
+A rule that is built here makes its automatic item untickable: probes decide. An item whose rule is not built yet, or
+needs what this environment has not (a scenario, a browser), can be claimed by hand, so that a verdict is possible.
 """
 
 from __future__ import annotations

@@ -200,7 +200,6 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         restore=Restore.objects.create(backup=backup, target_database="again"),
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
         window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
-        scenario=Scenario.objects.create(environment=environment, name="smoke", text=read_template("login")),
         scenario=environment.scenarios.get(name="login"),
         secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
         record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
