@@ -8,23 +8,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from backups import models
-
-
-class CatalogueAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that backups.catalogue writes; actions are on the backup's own page."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from portal.read_only_admin import ReadOnlyAdmin
 
 
 @admin.register(models.Backup)
-class BackupAdmin(CatalogueAdmin):
+class BackupAdmin(ReadOnlyAdmin):
     list_display = ["id", "environment_slug", "database_name", "status", "requested_at", "bytes", "proven_at"]
     list_filter = ["state", "environment_slug", "trigger"]
     search_fields = ["environment_slug", "database_name", "artifact"]
@@ -32,7 +20,7 @@ class BackupAdmin(CatalogueAdmin):
 
 
 @admin.register(models.Verification)
-class VerificationAdmin(CatalogueAdmin):
+class VerificationAdmin(ReadOnlyAdmin):
     list_display = ["id", "backup", "kind", "state", "outcome", "requested_at"]
     list_filter = ["kind", "outcome"]
     list_select_related = ["backup"]
@@ -40,7 +28,7 @@ class VerificationAdmin(CatalogueAdmin):
 
 
 @admin.register(models.Restore)
-class RestoreAdmin(CatalogueAdmin):
+class RestoreAdmin(ReadOnlyAdmin):
     list_display = ["id", "backup", "target_database", "state", "requested_by_name", "requested_at"]
     list_filter = ["state"]
     list_select_related = ["backup"]

@@ -8,21 +8,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from portal import audit
+from portal.read_only_admin import ReadOnlyAdmin
 from readiness import models
 from readiness.checklists import workflow
-
-
-class ResultAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows with one writer, which is not the admin."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class EndpointInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -51,7 +39,7 @@ class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(models.Database)
-class DatabaseAdmin(ResultAdmin):
+class DatabaseAdmin(ReadOnlyAdmin):
     """To see which there are; connections are changed in the environment's settings, where they can be tested."""
 
     list_display = ["environment", "name", "connection_shown", "prove_on_own_server"]
@@ -80,14 +68,14 @@ class ProbeScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(models.ProbeState)
-class ProbeStateAdmin(ResultAdmin):
+class ProbeStateAdmin(ReadOnlyAdmin):
     list_display = ["environment", "kind", "status", "summary", "observed_at", "status_since"]
     list_filter = ["kind", "status"]
     list_select_related = ["environment"]
 
 
 @admin.register(models.ProbeRun)
-class ProbeRunAdmin(ResultAdmin):
+class ProbeRunAdmin(ReadOnlyAdmin):
     list_display = ["observed_at", "environment", "kind", "status", "summary", "duration_ms"]
     list_filter = ["kind", "status", "environment"]
     list_select_related = ["environment"]
@@ -95,14 +83,14 @@ class ProbeRunAdmin(ResultAdmin):
 
 
 @admin.register(models.StatusChange)
-class StatusChangeAdmin(ResultAdmin):
+class StatusChangeAdmin(ReadOnlyAdmin):
     list_display = ["at", "environment", "kind", "from_status", "to_status", "summary"]
     list_filter = ["kind", "to_status", "environment"]
     list_select_related = ["environment"]
 
 
 @admin.register(models.ItemState)
-class ItemStateAdmin(ResultAdmin):
+class ItemStateAdmin(ReadOnlyAdmin):
     list_display = ["environment", "key", "is_ticked", "changed_by", "changed_at"]
     list_filter = ["is_ticked", "environment"]
     list_select_related = ["environment", "changed_by"]
@@ -110,7 +98,7 @@ class ItemStateAdmin(ResultAdmin):
 
 
 @admin.register(models.ItemEvent)
-class ItemEventAdmin(ResultAdmin):
+class ItemEventAdmin(ReadOnlyAdmin):
     list_display = ["at", "environment", "key", "kind", "actor_name"]
     list_filter = ["kind", "environment"]
     list_select_related = ["environment"]
@@ -118,7 +106,7 @@ class ItemEventAdmin(ResultAdmin):
 
 
 @admin.register(models.ProbeRollup)
-class ProbeRollupAdmin(ResultAdmin):
+class ProbeRollupAdmin(ReadOnlyAdmin):
     list_display = ["starts_at", "period", "environment", "kind", "up_seconds", "down_seconds", "runs"]
     list_filter = ["period", "kind", "environment"]
     list_select_related = ["environment"]
@@ -126,7 +114,7 @@ class ProbeRollupAdmin(ResultAdmin):
 
 
 @admin.register(models.MaintenanceWindow)
-class MaintenanceWindowAdmin(ResultAdmin):
+class MaintenanceWindowAdmin(ReadOnlyAdmin):
     """To see which there are; they are planned on their own page, where a wrong one is refused in words."""
 
     list_display = ["reason", "environment", "kind", "starts_at", "cron", "duration_minutes"]
