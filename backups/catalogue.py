@@ -1,4 +1,6 @@
-"""The only writer of Backup, Verification and Restore rows: request, claim, renew, finish, fail, cancel.
+"""Writes Backup, Verification and Restore rows from claim to end; requests backups and verifications.
+
+Restores are requested in backups.restore_requests; backups.store_check makes rows anew from manifests.
 
 Every step is one conditional UPDATE that names the state it expects and the attempt it belongs to, so that two
 processes never both do, finish or fail the same job, whatever line they are killed at.

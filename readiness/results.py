@@ -1,4 +1,4 @@
-"""The only writer of probe results; writes ProbeRun, ProbeState, StatusChange and ProbeRollup."""
+"""The only writer of probe results: ProbeRun, ProbeState, StatusChange (alerts only claim those) and ProbeRollup."""
 
 from __future__ import annotations
 
