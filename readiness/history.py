@@ -10,7 +10,7 @@ from readiness.models import Environment, ProbeRollup, ProbeRun, ProbeSchedule, 
 from readiness.probes.base import Status
 from readiness.probes.difference import Change, compare_findings
 from readiness.probes.maintenance import Window, is_covered
-from readiness.probes.uptime import Uptime, add_up
+from readiness.probes.uptime import HourAccount, Uptime, add_up
 
 PERIODS = (
     ("24 hours", timedelta(hours=24), "h"),
@@ -23,16 +23,23 @@ BAD_STATUSES = (Status.FAIL.value, Status.ERROR.value)
 
 
 def read_uptimes(environment: Environment, kind: str, now: datetime) -> list[tuple[str, Uptime]]:
-    """Uptime of every period, maintenance excluded, in two queries; a period is no longer than there are results."""
+    """Uptime of every period, maintenance excluded, in three queries; a period is no longer than there are results."""
     rows = ProbeRollup.objects.filter(environment=environment, kind=kind)
     first = rows.filter(period="h").order_by("starts_at").values_list("starts_at", flat=True).first()
-    if first is None:
-        return []
     kept = list(
         rows.filter(starts_at__gte=now - timedelta(days=366)).values_list(
             "period", "starts_at", "up_seconds", "down_seconds", "maintenance_seconds"
         )
     )
+    states = ProbeState.objects.filter(environment=environment, kind=kind)
+    for account in states.values_list("open_hour", flat=True):
+        if account is None:
+            continue
+        hour = HourAccount(**account)
+        kept += [(period, hour.starts_at, hour.up, hour.down, hour.maintenance) for period in ("h", "d")]
+        first = first or hour.starts_at
+    if first is None:
+        return []
     uptimes = []
     for title, length, period in PERIODS:
         start = max(now - length, first)

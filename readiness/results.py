@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 from readiness.models import StatusChange
 from readiness.probes.base import ProbeResult, Status
 from readiness.probes.transitions import Confirmed, Patience, append_beat, confirm, is_change
-from readiness.probes.uptime import Standing, account, stand
+from readiness.probes.uptime import HourAccount, Standing, account, find_hour, stand
 
 SUMMARY_LENGTH = 300
 _SQL = Path(__file__).with_name("sql")
 _Key = tuple[int, str]
-_Hour = tuple[int, str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +48,7 @@ class _Known:
     status_since: datetime
     beats: str
     standing: str
-
-
-@dataclass(slots=True)
-class _Rollup:
-    up: float = 0.0
-    down: float = 0.0
-    maintenance: float = 0.0
-    runs: int = 0
-    duration_ms_sum: int = 0
-    duration_ms_max: int = 0
+    open_hour: HourAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +65,16 @@ def record(observed: Iterable[Observed]) -> Recorded:
     A result older than the state it would replace is kept as a run and changes nothing else. States are locked in
     (environment, kind) order: unsorted upserts of two workers deadlock. A status is adopted with its findings only
     once it is confirmed, so when a batch holds several results of a kind, its newest confirmed one is what counts.
+    The hour that runs is kept in the state; roll-ups are written once an hour, when a result closes it.
     """
     ordered = sorted(observed, key=lambda one: (one.key, one.at))
     if not ordered:
         return Recorded([], set())
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), _open_cursor() as cursor:
         known = _lock_states(cursor, sorted({one.key for one in ordered}))
         rows: list[dict[str, Any]] = []
         newest: dict[_Key, dict[str, Any]] = {}
-        rollups: dict[_Hour, _Rollup] = {}
+        closed: list[dict[str, Any]] = []
         changes: list[StatusChange] = []
         for one in ordered:
             row = _as_row(one)
@@ -91,17 +82,15 @@ def record(observed: Iterable[Observed]) -> Recorded:
             before = known.get(one.key)
             if before is not None and before.observed_at >= one.at:
                 continue
-            after = _advance(before, one)
+            after = _advance(before, one, closed)
             if is_change(before.confirmed.status if before else None, after.confirmed.status):
                 changes.append(_as_change(one, before))
-            _roll_up(rollups, before, one)
             known[one.key], newest[one.key] = after, row
         for key, row in newest.items():
             row.update(_as_state(known[key]), is_newest=True)
-        cursor.execute(
-            _read_sql("store_results"),
-            [_to_json(rows), _to_json([_as_rollup_row(key, one) for key, one in rollups.items()])],
-        )
+        cursor.execute(_read_sql("store_results"), [_to_json(rows)])
+        if closed:
+            cursor.execute(_read_sql("store_rollups"), [_to_json(closed)])
         waiting = {key for key in newest if known[key].confirmed.is_pending}
         return Recorded(StatusChange.objects.bulk_create(changes), waiting)
 
@@ -131,13 +120,13 @@ def make_storable(value: Any) -> Any:
 
 def _to_json(rows: list[dict[str, Any]]) -> str:
     """The rows as JSON that PostgreSQL takes; walking through all of them is for those that hold a NUL."""
-    text = json.dumps(rows, ensure_ascii=False)
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
     if "\\u0000" in text:
-        text = json.dumps(make_storable(rows), ensure_ascii=False)
+        text = json.dumps(make_storable(rows), ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace").decode()
 
 
-def _advance(before: _Known | None, one: Observed) -> _Known:
+def _advance(before: _Known | None, one: Observed, closed: list[dict[str, Any]]) -> _Known:
     status = one.result.status.value
     confirmed = confirm(before.confirmed if before else None, status, one.patience)
     stays = before is not None and before.confirmed.status == confirmed.status
@@ -147,36 +136,63 @@ def _advance(before: _Known | None, one: Observed) -> _Known:
         status_since=before.status_since if before is not None and stays else one.at,
         beats=append_beat(before.beats if before else "", status),
         standing=stand(status, one.result.reason or "", in_maintenance=one.in_maintenance),
+        open_hour=_account(before, one, closed),
     )
 
 
-def _lock_states(cursor: CursorWrapper, keys: Sequence[_Key]) -> dict[_Key, _Known]:
-    cursor.execute(_read_sql("lock_states"), [[key[0] for key in keys], [key[1] for key in keys]])
-    return {
-        (environment_id, kind): _Known(Confirmed(status, pending, count), observed_at, since, beats, standing)
-        for environment_id, kind, status, pending, count, observed_at, since, beats, standing in cursor.fetchall()
-    }
+def _account(before: _Known | None, one: Observed, closed: list[dict[str, Any]]) -> HourAccount:
+    """The hour that ``one`` was observed in, with it and the time before it; hours that are over go to ``closed``.
 
-
-def _roll_up(rollups: dict[_Hour, _Rollup], before: _Known | None, one: Observed) -> None:
-    """The time since the result before counts as that result stood; the run itself counts where it happened.
-
-    By hours only: the statement that stores them adds them to their days too.
+    The time since the result before counts as that result stood; the run itself counts where it happened.
     """
+    hour = find_hour(one.at)
+    current = before.open_hour if before is not None else HourAccount(hour)
     if before is not None and before.standing:
         for stretch in account(before.observed_at, one.at, Standing(before.standing), one.interval_seconds):
-            rollup = rollups.setdefault((*one.key, stretch.hour), _Rollup())
-            if stretch.standing is Standing.UP:
-                rollup.up += stretch.seconds
-            elif stretch.standing is Standing.DOWN:
-                rollup.down += stretch.seconds
-            else:
-                rollup.maintenance += stretch.seconds
-    hour = one.at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    rollup = rollups.setdefault((*one.key, hour), _Rollup())
-    rollup.runs += 1
-    rollup.duration_ms_sum += one.result.duration_ms
-    rollup.duration_ms_max = max(rollup.duration_ms_max, one.result.duration_ms)
+            if stretch.hour != current.hour:
+                closed.append(_as_rollup_row(one.key, current))
+                current = HourAccount(stretch.hour)
+            current.add(stretch)
+    if current.hour != hour:
+        closed.append(_as_rollup_row(one.key, current))
+        current = HourAccount(hour)
+    current.count(one.result.duration_ms)
+    return current
+
+
+def _open_cursor() -> psycopg.Cursor[tuple[Any, ...]]:
+    """A cursor of psycopg's own: values travel apart from the statement, rows come back in binary.
+
+    Django's quotes the values into the statement and reads times with a regular expression, a fifth of the time.
+    """
+    connection.ensure_connection()
+    return psycopg.Cursor(connection.connection)
+
+
+def _lock_states(cursor: psycopg.Cursor[tuple[Any, ...]], keys: Sequence[_Key]) -> dict[_Key, _Known]:
+    cursor.execute(_read_sql("lock_states"), [[key[0] for key in keys], [key[1] for key in keys]], binary=True)
+    return {
+        (environment_id, kind): _Known(
+            Confirmed(status, pending, count),
+            observed_at,
+            since,
+            beats,
+            standing,
+            HourAccount(**open_hour) if open_hour else HourAccount(find_hour(observed_at)),
+        )
+        for (
+            environment_id,
+            kind,
+            status,
+            pending,
+            count,
+            observed_at,
+            since,
+            beats,
+            standing,
+            open_hour,
+        ) in cursor.fetchall()
+    }
 
 
 def _as_row(one: Observed) -> dict[str, Any]:
@@ -205,23 +221,13 @@ def _as_state(known: _Known) -> dict[str, Any]:
         "pending_count": known.confirmed.pending_count,
         "standing": known.standing,
         "beats": known.beats,
+        "open_hour": known.open_hour.as_json_object(),
     }
 
 
-def _as_rollup_row(key: _Hour, one: _Rollup) -> dict[str, Any]:
-    environment_id, kind, hour = key
-    # Spelled out: dataclasses.asdict copies every value deeply, which took a fifth of the time of storing.
-    return {
-        "environment_id": environment_id,
-        "kind": kind,
-        "starts_at": hour.isoformat(),
-        "up": one.up,
-        "down": one.down,
-        "maintenance": one.maintenance,
-        "runs": one.runs,
-        "duration_ms_sum": one.duration_ms_sum,
-        "duration_ms_max": one.duration_ms_max,
-    }
+def _as_rollup_row(key: _Key, one: HourAccount) -> dict[str, Any]:
+    environment_id, kind = key
+    return {"environment_id": environment_id, "kind": kind, **one.as_json_object()}
 
 
 def _as_change(one: Observed, before: _Known | None) -> StatusChange:

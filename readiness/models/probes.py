@@ -57,7 +57,7 @@ class ProbeState(models.Model):
     While a change waits to be confirmed, ``pending_status`` says to what, and the rest stays as it was.
     """
 
-    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="probe_states")
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="probe_states", db_index=False)
     kind = models.CharField(max_length=20)
     status = models.CharField(max_length=8, choices=STATUS_CHOICES)
     reason = models.CharField(max_length=40, blank=True)
@@ -72,6 +72,8 @@ class ProbeState(models.Model):
     pending_summary = models.CharField(max_length=300, blank=True)
     standing = models.CharField(max_length=11, blank=True, help_text="What the time since the newest run counts as.")
     beats = models.CharField(max_length=90, blank=True, help_text="One letter a run, newest last.")
+    # readiness.probes.uptime.HourAccount; it becomes a roll-up once the hour is over.
+    open_hour = models.JSONField(null=True, editable=False)
 
     class Meta:
         ordering = ["environment_id", "kind"]
@@ -130,7 +132,9 @@ class StatusChange(models.Model):
 
 
 class ProbeRollup(models.Model):
-    """How one kind on one environment did in one hour or one day; written by readiness.results only.
+    """How one kind on one environment did in one hour or one day that is over; written by readiness.results only.
+
+    The hour that runs is in ProbeState.open_hour.
 
     What is neither up, down nor maintenance is unknown: no result, or one that could not tell.
     """
@@ -139,7 +143,7 @@ class ProbeRollup(models.Model):
         HOUR = "h", "Hour"
         DAY = "d", "Day"
 
-    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="probe_rollups")
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="probe_rollups", db_index=False)
     kind = models.CharField(max_length=20)
     period = models.CharField(max_length=1, choices=Period.choices)
     starts_at = models.DateTimeField()

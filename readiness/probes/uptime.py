@@ -1,16 +1,18 @@
-"""How time between results is accounted, and what share of it was up; pure."""
+"""How time between results is accounted, hour by hour, and what share of it was up; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from readiness.probes.base import ErrorReason, Status
 
 # A result speaks for the time up to the next one, but for no longer than twice its interval.
 VALID_INTERVALS = 2
+_HOUR_SECONDS = 3600
 _DOWN_REASONS = {ErrorReason.REFUSED, ErrorReason.TIMEOUT, ErrorReason.UNREACHABLE}
 
 
@@ -25,11 +27,59 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Seconds of one standing within one hour, which starts at ``hour`` (UTC)."""
+    """Seconds of one standing within one ``hour``: whole hours since 1970 began, UTC."""
 
-    hour: datetime
+    hour: int
     standing: Standing
     seconds: float
+
+
+@dataclass(slots=True)
+class HourAccount:
+    """How one kind on one environment did within one ``hour`` (whole hours since 1970 began, UTC)."""
+
+    hour: int
+    up: float = 0.0
+    down: float = 0.0
+    maintenance: float = 0.0
+    runs: int = 0
+    duration_ms_sum: int = 0
+    duration_ms_max: int = 0
+
+    @property
+    def starts_at(self) -> datetime:
+        return datetime.fromtimestamp(self.hour * _HOUR_SECONDS, UTC)
+
+    def add(self, stretch: Stretch) -> None:
+        if stretch.standing is Standing.UP:
+            self.up += stretch.seconds
+        elif stretch.standing is Standing.DOWN:
+            self.down += stretch.seconds
+        elif stretch.standing is Standing.MAINTENANCE:
+            self.maintenance += stretch.seconds
+
+    def count(self, duration_ms: int) -> None:
+        self.runs += 1
+        self.duration_ms_sum += duration_ms
+        if duration_ms > self.duration_ms_max:
+            self.duration_ms_max = duration_ms
+
+    def as_json_object(self) -> dict[str, Any]:
+        # Spelled out: dataclasses.asdict copies deeply, which took a tenth of the time of storing.
+        return {
+            "hour": self.hour,
+            "up": self.up,
+            "down": self.down,
+            "maintenance": self.maintenance,
+            "runs": self.runs,
+            "duration_ms_sum": self.duration_ms_sum,
+            "duration_ms_max": self.duration_ms_max,
+        }
+
+
+def find_hour(at: datetime) -> int:
+    """The hour that ``at`` lies in: whole hours since 1970 began, UTC."""
+    return int(at.timestamp() // _HOUR_SECONDS)
 
 
 def stand(status: str, reason: str, *, in_maintenance: bool) -> Standing:
@@ -53,12 +103,13 @@ def account(start: datetime, end: datetime, standing: Standing, interval_seconds
     """
     if standing is Standing.UNKNOWN:
         return
-    end = min(end, start + timedelta(seconds=interval_seconds * VALID_INTERVALS))
-    while start < end:
-        hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        stop = min(end, hour + timedelta(hours=1))
-        yield Stretch(hour, standing, (stop - start).total_seconds())
-        start = stop
+    at = start.timestamp()
+    last = min(end.timestamp(), at + interval_seconds * VALID_INTERVALS)
+    while at < last:
+        hour = int(at // _HOUR_SECONDS)
+        stop = min(last, float((hour + 1) * _HOUR_SECONDS))
+        yield Stretch(hour, standing, stop - at)
+        at = stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
--- Runs, states and roll-ups of one batch in one statement. A state is adopted with its findings, or, while a change
+-- Runs and states of one batch in one statement. A state is adopted with its findings, or, while a change
 -- waits to be confirmed, only told so: then the findings of the status that still counts stay.
 WITH incoming AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS one (
+    SELECT * FROM json_to_recordset(%s::json) AS one (
         environment_id bigint, kind text, status text, reason text, summary text, findings jsonb, data jsonb,
         duration_ms integer, observed_at timestamptz, in_maintenance boolean, is_newest boolean, is_adopted boolean,
         confirmed_status text, status_since timestamptz, pending_status text, pending_count smallint,
-        standing text, beats text)
+        standing text, beats text, open_hour jsonb)
 ), runs AS (
     INSERT INTO readiness_proberun
         (environment_id, kind, status, reason, summary, findings, data, duration_ms, observed_at, in_maintenance)
@@ -14,45 +14,22 @@ WITH incoming AS MATERIALIZED (
 ), adopted AS (
     INSERT INTO readiness_probestate AS state
         (environment_id, kind, status, reason, summary, findings, data, duration_ms, observed_at, status_since,
-         pending_status, pending_count, pending_summary, standing, beats)
+         pending_status, pending_count, pending_summary, standing, beats, open_hour)
     SELECT environment_id, kind, confirmed_status, reason, summary, findings, data, duration_ms, observed_at,
-           status_since, '', 0, '', standing, beats
+           status_since, '', 0, '', standing, beats, open_hour
     FROM incoming WHERE is_newest AND is_adopted ORDER BY environment_id, kind
     ON CONFLICT (environment_id, kind) DO UPDATE SET
         status = excluded.status, reason = excluded.reason, summary = excluded.summary,
         findings = excluded.findings, data = excluded.data, duration_ms = excluded.duration_ms,
         observed_at = excluded.observed_at, status_since = excluded.status_since, pending_status = '',
-        pending_count = 0, pending_summary = '', standing = excluded.standing, beats = excluded.beats
+        pending_count = 0, pending_summary = '', standing = excluded.standing, beats = excluded.beats,
+        open_hour = excluded.open_hour
     WHERE state.observed_at < excluded.observed_at
-), waiting AS (
-    UPDATE readiness_probestate AS state SET
-        observed_at = one.observed_at, pending_status = one.pending_status, pending_count = one.pending_count,
-        pending_summary = one.summary, standing = one.standing, beats = one.beats
-    FROM incoming AS one
-    WHERE one.is_newest AND NOT one.is_adopted
-        AND state.environment_id = one.environment_id AND state.kind = one.kind
-        AND state.observed_at < one.observed_at
-), hours AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS one (
-        environment_id bigint, kind text, starts_at timestamptz, up float8, down float8, maintenance float8,
-        runs integer, duration_ms_sum bigint, duration_ms_max integer)
-), periods AS (
-    SELECT environment_id, kind, 'h' AS period, starts_at, up, down, maintenance, runs, duration_ms_sum, duration_ms_max
-    FROM hours
-    UNION ALL
-    SELECT environment_id, kind, 'd', date_trunc('day', starts_at, 'UTC'), sum(up), sum(down), sum(maintenance),
-        sum(runs)::integer, sum(duration_ms_sum), max(duration_ms_max)
-    FROM hours GROUP BY 1, 2, 4
 )
-INSERT INTO readiness_proberollup AS rollup
-    (environment_id, kind, period, starts_at, up_seconds, down_seconds, maintenance_seconds, runs, duration_ms_sum,
-     duration_ms_max)
-SELECT * FROM periods
-ORDER BY environment_id, kind, period, starts_at
-ON CONFLICT (environment_id, kind, period, starts_at) DO UPDATE SET
-    up_seconds = rollup.up_seconds + excluded.up_seconds,
-    down_seconds = rollup.down_seconds + excluded.down_seconds,
-    maintenance_seconds = rollup.maintenance_seconds + excluded.maintenance_seconds,
-    runs = rollup.runs + excluded.runs,
-    duration_ms_sum = rollup.duration_ms_sum + excluded.duration_ms_sum,
-    duration_ms_max = greatest(rollup.duration_ms_max, excluded.duration_ms_max)
+UPDATE readiness_probestate AS state SET
+    observed_at = one.observed_at, pending_status = one.pending_status, pending_count = one.pending_count,
+    pending_summary = one.summary, standing = one.standing, beats = one.beats, open_hour = one.open_hour
+FROM incoming AS one
+WHERE one.is_newest AND NOT one.is_adopted
+    AND state.environment_id = one.environment_id AND state.kind = one.kind
+    AND state.observed_at < one.observed_at

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from readiness.history import read_uptimes
 from readiness.models import Environment, ProbeRollup, ProbeRun, ProbeState, StatusChange
 from readiness.probes.base import Finding, ProbeResult, Status
 from readiness.probes.transitions import Patience
@@ -96,13 +97,20 @@ def test_it_adds_up_the_time_between_results_by_hour_and_day(shop: Environment) 
     # Nobody looked for ten minutes: two intervals of that are down, the rest is unknown.
     record([observe(shop, Status.PASS, start + timedelta(seconds=690))])
 
+    # The hour that runs is not rolled up yet, and counts all the same.
+    assert [(hour.starts_at, hour.up_seconds) for hour in ProbeRollup.objects.filter(period="h")] == [(NOON, 60)]
+    uptime = dict(read_uptimes(shop, "http", start + timedelta(seconds=690)))["7 days"]
+    assert (uptime.up_seconds, uptime.down_seconds) == (90, 120)
+
+    record([observe(shop, Status.PASS, NOON + timedelta(hours=5))])
+
     hours = ProbeRollup.objects.filter(period="h").order_by("starts_at")
     assert [(hour.starts_at, hour.up_seconds, hour.down_seconds, hour.runs) for hour in hours] == [
         (NOON, 60, 0, 1),
-        (NOON + timedelta(hours=1), 30, 120, 2),
+        (NOON + timedelta(hours=1), 150, 120, 2),
     ]
     day = ProbeRollup.objects.get(period="d")
-    assert (day.up_seconds, day.down_seconds, day.runs, day.duration_ms_sum) == (90, 120, 3, 15)
+    assert (day.up_seconds, day.down_seconds, day.runs, day.duration_ms_sum) == (210, 120, 3, 15)
 
 
 def test_it_counts_maintenance_apart_and_marks_the_change(shop: Environment) -> None:
@@ -111,5 +119,5 @@ def test_it_counts_maintenance_apart_and_marks_the_change(shop: Environment) -> 
     record([observe(shop, Status.PASS, NOON + timedelta(minutes=2))])
 
     assert changes[0].in_maintenance
-    hour = ProbeRollup.objects.get(period="h")
-    assert (hour.up_seconds, hour.down_seconds, hour.maintenance_seconds) == (60, 0, 60)
+    uptime = dict(read_uptimes(shop, "http", NOON + timedelta(minutes=2)))["24 hours"]
+    assert (uptime.up_seconds, uptime.down_seconds, uptime.maintenance_seconds) == (60, 0, 60)

@@ -9,7 +9,7 @@ import pytest
 from readiness.probes.difference import compare_findings
 from readiness.probes.maintenance import Window, covers, is_covered
 from readiness.probes.transitions import Confirmed, Patience, confirm
-from readiness.probes.uptime import Standing, account, add_up, stand
+from readiness.probes.uptime import HourAccount, Standing, account, add_up, find_hour, stand
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NIGHTLY = Window(None, "", None, "0 3 * * *", "Europe/Berlin", 60)
@@ -39,7 +39,9 @@ def test_it_splits_a_stretch_at_the_hour_and_ends_it_where_nobody_looked() -> No
 
     stretches = list(account(start, start + timedelta(hours=5), Standing.UP, interval_seconds=60))
 
-    assert [(stretch.hour.hour, stretch.seconds) for stretch in stretches] == [(11, 30), (12, 90)]
+    noon = find_hour(NOON)
+    assert [(stretch.hour, stretch.seconds) for stretch in stretches] == [(noon - 1, 30), (noon, 90)]
+    assert HourAccount(noon).starts_at == NOON
     assert list(account(start, NOON, Standing.UNKNOWN, 60)) == []
 
 
