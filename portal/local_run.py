@@ -25,6 +25,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, connections
 
 from portal import run_state
+from portal.cluster_watch import ClusterWatch
 from portal.demo import load as demo
 from portal.embedded_postgres import Cluster
 from portal.local_processes import LocalManager, add_processes, read_procfile
@@ -183,7 +184,14 @@ def check_port(address: Address) -> None:
 
 def _serve(record: run_state.RunRecord, address: Address, say: Say) -> int:
     watch = _ReadyWatch(record, address, say)
-    manager = LocalManager(settings.VAR_DIR / "log", watch.start)
+    cluster_watch = ClusterWatch(Cluster.locate(settings.VAR_DIR), show_progress)
+
+    def start_watching(manager: LocalManager) -> None:
+        watch.start(manager)
+        if not settings.DATABASE_URL:
+            cluster_watch.start()
+
+    manager = LocalManager(settings.VAR_DIR / "log", start_watching)
     commands = read_procfile(settings.BASE_DIR / "Procfile")
     if demo.is_loaded():
         commands["demo"] = "python manage.py demo --serve"
@@ -191,6 +199,7 @@ def _serve(record: run_state.RunRecord, address: Address, say: Say) -> int:
     add_processes(manager, commands, _child_environment(record, address), settings.BASE_DIR)
     manager.loop()
     watch.stop()
+    cluster_watch.stop()
     run_state.end_processes(run_state.find_processes(record.run_id), run_state.GRACE_SECONDS)
     if watch.has_failed:
         log = settings.VAR_DIR / "log" / "web.log"

@@ -82,6 +82,20 @@ def wait_until_empty(run_id: str) -> None:
         time.sleep(0.1)
 
 
+def wait_until_ready(portal: Portal) -> None:
+    """Until /readyz says 200 after it had said something else, or nothing."""
+    deadline, was_down = time.monotonic() + 60, False
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{portal.port}/readyz", timeout=5) as answer:
+                if was_down and answer.status == 200:
+                    return
+        except OSError:
+            was_down = True
+        time.sleep(0.1)
+    raise AssertionError("the portal was not ready again within a minute")
+
+
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """One var directory for the whole story, so that the cluster is made once."""
@@ -168,6 +182,30 @@ def test_it_starts_the_database_alone_and_sets_a_password(portal: Portal) -> Non
     assert re.fullmatch(r"Sign in as admin with the password \S{20,} \(shown once\)\.\n", told.stdout)
     assert portal.call("-m", "portal.teardown", "stop").stdout == "Stopped.\n"
     assert portal.call("-m", "portal.teardown", "stop").stdout == "Nothing was running.\n"
+
+
+def test_it_starts_a_killed_database_server_again_and_goes_on(portal: Portal) -> None:
+    process = portal.start()
+    try:
+        server_pid = portal.cluster.server_pid()
+        assert server_pid is not None
+        with psycopg.connect(**portal.cluster.connection().as_kwargs()) as database:
+            database.execute("UPDATE auth_user SET first_name = 'Ada'")
+
+        os.kill(server_pid, signal.SIGKILL)
+
+        wait_until_ready(portal)
+        assert portal.cluster.server_pid() not in {None, server_pid}
+        assert process.poll() is None
+        with psycopg.connect(**portal.cluster.connection().as_kwargs()) as database:
+            assert database.execute("SELECT first_name FROM auth_user").fetchone() == ("Ada",)
+
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+        assert not portal.cluster.is_running()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_it_says_which_process_ended_and_where_to_look(portal: Portal) -> None:

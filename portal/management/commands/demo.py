@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
 
 from portal.demo.databases import DemoError
 from portal.demo.load import DemoSites, is_loaded, load_demo, remove_demo
@@ -48,13 +49,22 @@ class Command(BaseCommand):
         sites: DemoSites | None = None
         # The process stays when the demonstration goes: whoever started it would take its end for a failure.
         while True:
-            if sites is None and is_loaded():
+            is_wanted = self._is_wanted(is_served=sites is not None)
+            if sites is None and is_wanted:
                 sites = DemoSites()
                 self.stderr.write(f"Serving {', '.join(sites.urls)}")
-            elif sites is not None and not is_loaded():
+            elif sites is not None and not is_wanted:
                 sites.close()
                 sites = None
             if over.wait(WATCH_SECONDS):
                 break
         if sites is not None:
             sites.close()
+
+    def _is_wanted(self, *, is_served: bool) -> bool:
+        """Whether the demonstration is there; while the database cannot say, it stays as it is."""
+        try:
+            return is_loaded()
+        except DatabaseError:
+            connection.close()
+            return is_served
