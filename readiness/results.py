@@ -19,6 +19,9 @@ from readiness.probes.transitions import Confirmed, Patience, append_beat, confi
 from readiness.probes.uptime import HourAccount, Standing, account, find_hour, stand
 
 SUMMARY_LENGTH = 300
+_WORST_FIRST = {
+    status: rank for rank, status in enumerate((Status.ERROR, Status.FAIL, Status.WARN, Status.SKIPPED, Status.PASS))
+}
 _SQL = Path(__file__).with_name("sql")
 _Key = tuple[int, str]
 
@@ -67,25 +70,25 @@ def record(observed: Iterable[Observed]) -> Recorded:
     once it is confirmed, so when a batch holds several results of a kind, its newest confirmed one is what counts.
     The hour that runs is kept in the state; roll-ups are written once an hour, when a result closes it.
     """
-    ordered = sorted(observed, key=lambda one: (one.key, one.at))
+    ordered = sorted(((one.key, one) for one in observed), key=lambda pair: (pair[0], pair[1].at))
     if not ordered:
         return Recorded([], set())
     with transaction.atomic(), _open_cursor() as cursor:
-        known = _lock_states(cursor, sorted({one.key for one in ordered}))
+        known = _lock_states(cursor, list(dict.fromkeys(key for key, _ in ordered)))
         rows: list[dict[str, Any]] = []
         newest: dict[_Key, dict[str, Any]] = {}
         closed: list[dict[str, Any]] = []
         changes: list[StatusChange] = []
-        for one in ordered:
+        for key, one in ordered:
             row = _as_row(one)
             rows.append(row)
-            before = known.get(one.key)
+            before = known.get(key)
             if before is not None and before.observed_at >= one.at:
                 continue
             after = _advance(before, one, closed)
             if is_change(before.confirmed.status if before else None, after.confirmed.status):
                 changes.append(_as_change(one, before))
-            known[one.key], newest[one.key] = after, row
+            known[key], newest[key] = after, row
         for key, row in newest.items():
             row.update(_as_state(known[key]), is_newest=True)
         cursor.execute(_read_sql("store_results"), [_to_json(rows)])
@@ -96,12 +99,11 @@ def record(observed: Iterable[Observed]) -> Recorded:
 
 
 def summarise(result: ProbeResult) -> str:
-    """The sentence of the worst finding: what a person should read first."""
-    for status in (Status.ERROR, Status.FAIL, Status.WARN, Status.SKIPPED, Status.PASS):
-        for finding in result.findings:
-            if finding.status == status:
-                return str(make_storable(finding.summary))[:SUMMARY_LENGTH]
-    return ""
+    """The sentence of the worst finding, the first of several: what a person should read first."""
+    if not result.findings:
+        return ""
+    worst = min(result.findings, key=lambda finding: _WORST_FIRST[finding.status])
+    return str(make_storable(worst.summary))[:SUMMARY_LENGTH]
 
 
 def make_storable(value: Any) -> Any:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from readiness.probes.base import Status
 
 BEATS_KEPT = 90
-BEAT_LETTERS = {Status.PASS: "p", Status.WARN: "w", Status.FAIL: "f", Status.ERROR: "e", Status.SKIPPED: "n"}
+BEAT_LETTERS: Mapping[str, str] = {
+    Status.PASS: "p",
+    Status.WARN: "w",
+    Status.FAIL: "f",
+    Status.ERROR: "e",
+    Status.SKIPPED: "n",
+}
 _GOOD = {Status.PASS, Status.WARN}
 
 
@@ -53,7 +60,7 @@ def is_change(previous: str | None, current: str) -> bool:
 
 def append_beat(beats: str, status: str) -> str:
     """The beat bar with one letter more, the oldest dropped beyond BEATS_KEPT."""
-    return (beats + BEAT_LETTERS[Status(status)])[-BEATS_KEPT:]
+    return (beats + BEAT_LETTERS[status])[-BEATS_KEPT:]
 
 
 def _is_good(status: str) -> bool:
