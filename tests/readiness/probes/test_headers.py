@@ -261,7 +261,7 @@ def test_it_reads_hsts_with_the_scanners_quirks(value: str, code: str) -> None:
     ],
 )
 def test_it_does_not_count_scripts_that_are_none(html: str) -> None:
-    assert judge_sri(read_page(html.encode()), HOST) == "sri-not-implemented-but-no-scripts-loaded"
+    assert judge_sri(read_page(html.encode()), HOST, is_https=True) == "sri-not-implemented-but-no-scripts-loaded"
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_it_does_not_count_scripts_that_are_none(html: str) -> None:
     ],
 )
 def test_it_tells_own_scripts_from_foreign_ones(html: str, code: str) -> None:
-    assert code in judge_sri(read_page(html.encode()), HOST)
+    assert code in judge_sri(read_page(html.encode()), HOST, is_https=True)
 
 
 def test_it_reads_any_bytes_as_a_page() -> None:
