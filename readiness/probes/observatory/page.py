@@ -157,7 +157,7 @@ class _PageReader(HTMLParser):
             return
         super().set_cdata_mode(elem, **options)
         if elem == "script":
-            self.interesting = _ScriptEnd()
+            self.interesting = _ScriptEnd()  # type: ignore[assignment]
 
     def _opens_island(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
         if not self._is_foreign or tag not in _HTML_ISLANDS[self._foreign[-1]]:
