@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from readiness.probes.scenarios.model import Scenario
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
+DEFAULT_EXPIRY_DAYS = (21, 14, 7, 3, 1)
 
 
 class Status(StrEnum):
@@ -181,7 +182,10 @@ class Target:
     thresholds: Mapping[str, float] = field(default_factory=dict)  # what departs from the kind's defaults, by name
     application_role: str = ""  # the database role of the application; "" when nobody has said
     plan: PlanLimits = field(default_factory=PlanLimits)
-    previous: Mapping[str, Any] | None = None  # `data` of the result before, for what counts up
+    previous: Mapping[str, Any] | None = None  # `data` of the result before, for what counts up, changes or is kept
+    oldest_answer_at: datetime | None = None  # what seldom changes and was asked since then is kept; None: ask it all
+    expiry_days: tuple[int, ...] = DEFAULT_EXPIRY_DAYS  # marks of a certificate's days left; the largest warns first
+    is_deep: bool = False  # tls: have sslyze look too
     size_history: tuple[tuple[datetime, int], ...] = ()  # (when, bytes used) of earlier results, in any order
     scenario: "Scenario | None" = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the scenario, by name
@@ -197,6 +201,8 @@ class TargetOptions:
     address_policy: AddressPolicy = field(default_factory=AddressPolicy)
     expected_records: tuple[ExpectedRecord, ...] = ()
     nameservers: tuple[str, ...] = ()
+    expiry_days: tuple[int, ...] = DEFAULT_EXPIRY_DAYS
+    is_deep: bool = False
 
 
 class TargetError(ValueError):

@@ -3,6 +3,7 @@
 import contextlib
 import ssl
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from readiness.probes import net, net_tls
@@ -52,6 +53,15 @@ class TlsObservation:
     failure: str | None = None
     failure_text: str = ""
     protocols: tuple[str, ...] | None = None
+    protocols_asked_at: datetime | None = None  # when they were tried, if that was earlier than the handshake
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProtocols:
+    """What an endpoint was found to offer, and when (aware)."""
+
+    names: tuple[str, ...]
+    asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,11 @@ class _Place:
     door: net.Door = field(repr=False)
 
 
-def observe_tls(endpoint: TargetEndpoint, door: net.Door) -> TlsObservation:
-    """Shake hands with `endpoint` until trust, chain and protocols are known, or the deadline is over."""
+def observe_tls(endpoint: TargetEndpoint, door: net.Door, known: KnownProtocols | None = None) -> TlsObservation:
+    """Shake hands with `endpoint` until trust, chain and protocols are known, or the deadline is over.
+
+    The protocols `known` are not tried again, unless the handshake agreed on another one.
+    """
     parts = urlsplit(endpoint.url)
     is_postgres = parts.scheme in POSTGRES_SCHEMES
     host = ascii_host(parts.hostname or "")
@@ -87,6 +100,8 @@ def observe_tls(endpoint: TargetEndpoint, door: net.Door) -> TlsObservation:
         if error.reason == FailReason.CLOSED and not is_postgres and _speaks_plain_http(place):
             return not_tls
         return TlsObservation(endpoint, host, port, failure=error.reason, failure_text=str(error))
+    if known is not None and handshake.protocol in known.names:
+        return TlsObservation(endpoint, host, port, handshake, protocols=known.names, protocols_asked_at=known.asked_at)
     return TlsObservation(endpoint, host, port, handshake, protocols=_list_protocols(place, handshake))
 
 

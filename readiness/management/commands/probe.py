@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readiness.probes import registry
@@ -89,6 +90,7 @@ class Command(BaseCommand):
             address_policy=AddressPolicy(allow_loopback=True, allow_private=True),
             expected_records=tuple(options["expect"]),
             nameservers=tuple(options["nameserver"]),
+            expiry_days=tuple(settings.CERTIFICATE_EXPIRY_DAYS),
         )
         results = _probe_targets(kind, options["targets"], target_options, options["concurrency"])
         if options["json"]:
