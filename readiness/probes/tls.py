@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from readiness.probes import net
 from readiness.probes.base import (
     ErrorReason,
+    Finding,
     ProbeResult,
     Status,
     Target,
@@ -21,6 +22,8 @@ from readiness.probes.base import (
 )
 from readiness.probes.carried import find_entry, is_young, read_time
 from readiness.probes.side_by_side import observe_side_by_side
+from readiness.probes.tls_deep import look_deeply
+from readiness.probes.tls_deep_findings import describe_report, find_deep_reason, grade_deeply, list_deep_findings
 from readiness.probes.tls_findings import list_tls_findings
 from readiness.probes.tls_judgement import FAILURES, LEGACY_PROTOCOLS, TlsVerdict, judge_tls
 from readiness.probes.tls_observation import POSTGRES_SCHEMES, KnownProtocols, TlsObservation, observe_tls
@@ -44,31 +47,41 @@ class TlsProbe:
     def observe(self, target: Target) -> tuple[TlsObservation, ...]:
         """Look at each endpoint, side by side, within the deadline of the target."""
         door = net.Door.for_target(target)
-        return observe_side_by_side(
-            lambda endpoint: observe_tls(endpoint, door, _recall_protocols(endpoint, target)), target.endpoints
-        )
+        return observe_side_by_side(lambda endpoint: _observe_endpoint(endpoint, target, door), target.endpoints)
 
     def judge(self, target: Target, observation: tuple[TlsObservation, ...], now: datetime) -> ProbeResult:
         """Judge all endpoints; the worst one decides the status, the reason and the data."""
         if not observation:
             text = "There is no endpoint to shake hands with."
             return make_error_result(self.kind, target.label, ErrorReason.NOTHING_TO_PROBE, text)
-        verdicts = [
-            judge_tls(seen, now, target.ca_pem, target.expiry_days, find_entry(target, seen.endpoint.url))
-            for seen in observation
-        ]
+        verdicts = [_judge_endpoint(seen, target, now) for seen in observation]
         worst = min(verdicts, key=_sort_by_badness)
+        deep_findings = [finding for verdict in verdicts for finding in _list_deep_findings(verdict)]
         data = worst.as_data()
+        if worst.seen.deep is not None:
+            data["deep"] = describe_report(worst.seen.deep, worst)
         if len(verdicts) > 1 or target.oldest_answer_at is not None:
             data["endpoints"] = [_describe_endpoint(verdict, now) for verdict in verdicts]
         return ProbeResult(
             kind=self.kind,
             target=target.label,
-            status=worst_status(status_of_verdict(verdict) for verdict in verdicts),
+            status=worst_status([*map(status_of_verdict, verdicts), *(each.status for each in deep_findings)]),
             reason=worst.reason,
-            findings=tuple(finding for verdict in verdicts for finding in list_tls_findings(verdict)),
+            findings=(*(finding for verdict in verdicts for finding in list_tls_findings(verdict)), *deep_findings),
             data=data,
         )
+
+
+def _judge_endpoint(seen: TlsObservation, target: Target, now: datetime) -> TlsVerdict:
+    verdict = judge_tls(seen, now, target.ca_pem, target.expiry_days, find_entry(target, seen.endpoint.url))
+    if seen.deep is None:
+        return verdict
+    reason = verdict.reason or find_deep_reason(seen.deep)
+    return replace(verdict, grade=grade_deeply(verdict.grade, seen.deep), reason=reason)
+
+
+def _list_deep_findings(verdict: TlsVerdict) -> list[Finding]:
+    return [] if verdict.seen.deep is None else list_deep_findings(verdict.seen.deep, verdict)
 
 
 def status_of_verdict(verdict: TlsVerdict) -> Status:
@@ -78,6 +91,14 @@ def status_of_verdict(verdict: TlsVerdict) -> Status:
     if verdict.is_renewal_late or {"expires_soon", "legacy_protocol", "weak_cipher"} & set(verdict.warnings):
         return Status.WARN
     return Status.PASS
+
+
+def _observe_endpoint(endpoint: TargetEndpoint, target: Target, door: net.Door) -> TlsObservation:
+    seen = observe_tls(endpoint, door, _recall_protocols(endpoint, target))
+    if not target.is_deep or seen.handshake is None:
+        return seen
+    is_postgres = urlsplit(endpoint.url).scheme in POSTGRES_SCHEMES
+    return replace(seen, deep=look_deeply(seen.host, seen.port, door, is_postgres=is_postgres))
 
 
 def _recall_protocols(endpoint: TargetEndpoint, target: Target) -> KnownProtocols | None:

@@ -10,6 +10,7 @@ from readiness.probes import net, net_tls
 from readiness.probes.base import ErrorReason, FailReason, TargetEndpoint
 from readiness.probes.build_once import build_once
 from readiness.probes.http_client import DEFAULT_PORTS, ascii_host, exchange, send_request
+from readiness.probes.tls_deep_report import DeepReport
 
 PROTOCOLS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
@@ -54,6 +55,7 @@ class TlsObservation:
     failure_text: str = ""
     protocols: tuple[str, ...] | None = None
     protocols_asked_at: datetime | None = None  # when they were tried, if that was earlier than the handshake
+    deep: DeepReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
