@@ -274,6 +274,6 @@ def _speaks_plain_http(place: _Place) -> bool:
         seconds = place.door.deadline.remaining_seconds() * _PLAIN_SHARE
         door = replace(place.door, deadline=net.Deadline(seconds))
         answer = send_request(f"http://{host}:{place.port}/", door, method="HEAD", body_bytes=0)
-    except net.NetError:
-        return False
+    except net.NetError as error:
+        return error.reason == FailReason.TOO_LARGE  # more headers than we take, but HTTP
     return answer.status != _TLS_PORT_ANSWER

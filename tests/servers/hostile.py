@@ -50,11 +50,12 @@ def send_gzip_bomb(sock: socket.socket) -> None:
     """Send a gigabyte of zeros, gzipped to about a megabyte."""
     read_request(sock)
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n")
-    sock.sendall(_pack_zeros())
+    sock.sendall(pack_zeros())
 
 
 @functools.cache
-def _pack_zeros() -> bytes:
+def pack_zeros() -> bytes:
+    """A gigabyte of zeros, gzipped to about a megabyte; takes a few seconds at first."""
     packer = zlib.compressobj(9, wbits=31)
     block = bytes(1024 * 1024)
     return b"".join([*(packer.compress(block) for _ in range(1024)), packer.flush()])
