@@ -250,15 +250,21 @@ def make_error_result(kind: str, label: str, reason: str, summary: str, fix: str
 
 _URL_PASSWORD = re.compile(r"(?P<start>(?P<scheme>[a-zA-Z][a-zA-Z0-9+.\-]*)://[^/?#\s:@\[]*):(?P<password>\S*)@")
 _HTTP_USER = re.compile(r"(?P<start>\bhttps?://)[^/?#\s:@\[]+@", re.IGNORECASE)
+# Where a port belongs and stands none: the user:password of somebody who forgot the @ and the host.
+_WORD_FOR_PORT = re.compile(
+    r"(?P<start>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^/?#\s:@\[]+):(?!\d*(?:[,/?#\s'\")\].;:]|$))[^/?#\s@]+"
+)
 _PORT_AND_PATH = re.compile(r"\d*[/?#]")
 _KEYWORD_PASSWORD = re.compile(
-    r"(?P<start>\b(?:ssl)?password\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'?|(?:\\.|[^\s&'])+)", re.IGNORECASE
+    r"(?P<start>\b(?:[a-z_]{0,20}pas{1,3}w?[a-z_]{0,20}|pwd?)\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'?|(?:\\.|[^\s&'])+)",
+    re.IGNORECASE,
 )
 
 
 def mask_secrets(text: str) -> str:
-    """Return `text` with the password of a URL or of a libpq connection string replaced by ***."""
+    """Return `text` with the password of a URL or of a libpq connection string, mistyped ones too, replaced by ***."""
     masked = _HTTP_USER.sub(lambda match: f"{match['start']}***@", _URL_PASSWORD.sub(_mask_url_password, text))
+    masked = _WORD_FOR_PORT.sub(lambda match: f"{match['start']}:***", masked)
     return _KEYWORD_PASSWORD.sub(lambda match: f"{match['start']}***", masked)
 
 
