@@ -211,8 +211,6 @@ def _name_missing_issuer(path: list[Certificate], chain: tuple[Certificate, ...]
         return "untrusted_root"
     if any(other.parsed.subject == last.parsed.issuer for other in chain if other not in path):
         return "untrusted_root"  # a certificate of the right name with another key
-    if len(path) > 1:
-        return "untrusted_root"
     return "incomplete_chain" if issuer_looks_intermediate(last, roots_pem) else "untrusted_root"
 
 

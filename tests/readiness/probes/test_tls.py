@@ -75,6 +75,8 @@ def test_it_passes_a_good_server_and_reports_exactly_the_promised_data() -> None
 
 UNKNOWN_ROOT = make_root("Somebody's Root")
 EXPIRED: dict[str, Any] = {"starts_in": timedelta(days=-90), "ends_in": timedelta(days=-2, hours=-1)}
+RELATED_ROOT = make_root("Preflight Rogue CA")
+LOWER_CA = make_certificate("Preflight Lower CA", INTERMEDIATE, is_ca=True)
 NO_CA = make_certificate("Preflight Not A CA", ROOT)
 NO_SIGNER = make_certificate("Preflight Not A Signer", ROOT, is_ca=True, may_sign=False)
 SHORT_CA = make_certificate("Preflight Short CA", ROOT, is_ca=True, path_length=0)
@@ -109,6 +111,18 @@ FAULTS: dict[str, tuple[Identity, str, bool, bool]] = {
     "no intermediate, but its address": (
         issue(issuer=make_certificate("X1", ROOT, is_ca=True), issuer_url="http://ca.preflight.test/x1.crt").sending(),
         "incomplete_chain",
+        False,
+        True,
+    ),
+    "the second of two intermediates": (
+        issue(issuer=LOWER_CA).sending(LOWER_CA),
+        "incomplete_chain",
+        False,
+        True,
+    ),
+    "unknown root behind an intermediate, related by name": (
+        make_certificate(HOST, make_certificate("Preflight Issuing", RELATED_ROOT, is_ca=True), hosts=[HOST]),
+        "untrusted_root",
         False,
         True,
     ),
