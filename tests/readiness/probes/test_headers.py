@@ -6,11 +6,14 @@ import pytest
 
 from readiness.probes.base import ErrorReason, ProbeResult, Status, TargetEndpoint
 from readiness.probes.header_findings import SENTENCES
+from readiness.probes.header_fixes import FIXES
 from readiness.probes.headers import HeadersProbe, scan_urls
+from readiness.probes.http_client import Latency, Response
 from readiness.probes.observatory.cookies import CookieJar, judge_cookies, parse_set_cookie
 from readiness.probes.observatory.page import judge_sri, read_page
-from readiness.probes.observatory.rules import judge_hsts_value
+from readiness.probes.observatory.rules import judge_hsts_value, run_tests
 from readiness.probes.observatory.score import MODIFIERS, grade_score, score_tests
+from readiness.probes.observatory.site import Chain, Site
 from tests.servers import hostile
 from tests.servers.certificates import make_certificate, make_root
 from tests.servers.probing import find, lead_to, make_target, probe_now
@@ -68,6 +71,18 @@ def test_it_fails_a_plain_site_with_poor_headers_and_says_what_to_write_where() 
         assert finding.status is Status.FAIL
         assert all(f"{server}: " in finding.fix for server in ("Django", "nginx", "Caddy"))
     assert "hunter2" not in json.dumps(result.as_json_object())
+
+
+def test_it_has_a_snippet_for_every_test_and_every_server() -> None:
+    tests = set(run_tests_of_an_empty_site())
+    assert len(tests) == 10
+    for name in tests:
+        assert all(f"{server}: " in FIXES[name] for server in ("Django", "Helmet", "nginx", "Caddy")), name
+
+
+def run_tests_of_an_empty_site() -> dict[str, str]:
+    answer = Response(f"https://{HOST}/", 200, (), b"", False, Latency(1, 1, 1, 1), True)
+    return run_tests(Site(HOST, None, Chain((answer,), True, CookieJar()), None))
 
 
 def test_it_warns_of_a_site_that_lacks_one_header() -> None:
