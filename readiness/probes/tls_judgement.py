@@ -170,8 +170,9 @@ def _find_trust_faults(handshake: Handshake, chain: tuple[Certificate, ...], now
     """Return every reason why a client that trusts only the given roots refuses the chain, or should."""
     faults: set[str] = set()
     path = follow_path(chain)
-    signed = [certificate for certificate in path if not certificate.is_self_signed]
-    if any(certificate.has_weak_key for certificate in path):
+    used = _list_used(handshake, path, chain)
+    signed = [certificate for certificate in used if not certificate.is_self_signed]
+    if any(certificate.has_weak_key for certificate in used):
         faults.add("weak_key")
     if any(certificate.has_weak_signature for certificate in signed):
         faults.add("weak_signature")
@@ -183,6 +184,14 @@ def _find_trust_faults(handshake: Handshake, chain: tuple[Certificate, ...], now
         if path[0].not_before > now:
             faults.add("not_yet_valid")
     return faults
+
+
+def _list_used(handshake: Handshake, path: list[Certificate], chain: tuple[Certificate, ...]) -> Sequence[Certificate]:
+    """Return the certificates sent that trust rests on: a server may send others, for old clients, that it does not."""
+    if handshake.verify_code != 0 or not handshake.trusted_path:
+        return path
+    trusted = {certificate.fingerprint_sha256 for certificate in parse_chain(handshake.trusted_path)}
+    return [certificate for certificate in chain if certificate.fingerprint_sha256 in trusted]
 
 
 def _name_verify_code(

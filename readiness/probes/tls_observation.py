@@ -30,7 +30,10 @@ _REFUSALS = frozenset({FailReason.CLOSED, FailReason.HANDSHAKE_REFUSED})
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What one handshake showed. `verify_code` is OpenSSL's, 0 for a trusted chain, None when it was not verified."""
+    """What one handshake showed. `verify_code` is OpenSSL's, 0 for a trusted chain, None when it was not verified.
+
+    `chain` is as sent; `trusted_path` is the one OpenSSL took from the leaf to a root, empty when it found none.
+    """
 
     chain: tuple[bytes, ...] = ()
     protocol: str | None = None
@@ -41,6 +44,7 @@ class Handshake:
     refused_without_client_certificate: bool = False
     hsts: str | None = None
     answered_http: bool = False
+    trusted_path: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,8 @@ def _describe(sock: object) -> Handshake:
         return Handshake()
     cipher = sock.cipher()
     return Handshake(
-        chain=_read_chain(sock),
+        chain=_read_chain(sock, "get_unverified_chain"),
+        trusted_path=_read_chain(sock, "get_verified_chain") if sock.context.verify_mode is ssl.CERT_REQUIRED else (),
         protocol=sock.version(),
         cipher=cipher[0] if cipher else None,
         cipher_bits=cipher[2] if cipher else None,
@@ -184,14 +189,15 @@ def _describe(sock: object) -> Handshake:
     )
 
 
-def _read_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
-    """Return the certificates as sent, DER; public from Python 3.13 on, on the inner object before."""
-    if hasattr(sock, "get_unverified_chain"):
-        return tuple(sock.get_unverified_chain() or ())
+def _read_chain(sock: ssl.SSLSocket, name: str) -> tuple[bytes, ...]:
+    """Return the certificates, DER, of the chain `name` of a socket: get_unverified_chain or get_verified_chain.
+
+    Both are public from Python 3.13 on, on the inner object before.
+    """
+    if hasattr(sock, name):
+        return tuple(getattr(sock, name)() or ())
     inner = getattr(sock, "_sslobj", None)
-    if inner is None:
-        return ()
-    chain = inner.get_unverified_chain() or ()
+    chain = (getattr(inner, name)() if inner is not None else None) or ()
     return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain)
 
 

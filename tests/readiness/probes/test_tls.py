@@ -337,6 +337,14 @@ def test_it_warns_of_a_long_lifetime_a_root_and_a_wrong_order() -> None:
     assert look_at(swapped).data["warnings"] == ["wrong_order"]
 
 
+def test_it_does_not_hold_against_a_site_what_only_its_old_clients_need() -> None:
+    """A cross-signed root: new clients stop at the root they know, old ones go on to a weak one."""
+    weak = make_certificate("Preflight Old Root", is_ca=True, key=make_rsa_key(1024))
+    cross = make_certificate("Preflight Test Root", weak, is_ca=True, key=ROOT.key)
+    result = look_at(GOOD.sending(INTERMEDIATE, cross, weak))
+    assert (result.data["trusted"], result.data["failure"]) == (True, None)
+
+
 def test_it_takes_a_self_signed_certificate_that_is_itself_the_given_root() -> None:
     own = make_certificate(HOST, hosts=[HOST], is_ca=True)
     with serve_https_site(HSTS, own) as server:
