@@ -236,9 +236,29 @@ def test_it_drops_the_cookies_that_browsers_drop(line: str, kept: bool) -> None:
 def test_it_sends_cookies_back_only_where_they_belong() -> None:
     jar = CookieJar()
     jar.take(f"https://{HOST}/a/b", ["one=1; Path=/a", "two=2; Secure", "three=3; Domain=preflight.test; Path=/"])
-    assert jar.header_for(f"http://{HOST}/a/c") == "one=1; three=3"
-    assert jar.header_for(f"https://{HOST}/a/c") == "one=1; two=2; three=3"
-    assert jar.header_for("https://other.preflight.test/") == "three=3"
+    assert jar.header_for(f"http://{HOST}/a/c", 0) == "one=1; three=3"
+    assert jar.header_for(f"https://{HOST}/a/c", 0) == "one=1; two=2; three=3"
+    assert jar.header_for("https://other.preflight.test/", 0) == "three=3"
+
+
+@pytest.mark.parametrize(
+    ("line", "kept", "sent"),
+    [
+        ("a=1; Max-Age=0", 0, ""),
+        ("a=1; Max-Age=-5", 0, ""),
+        ("a=1; Max-Age=0; Path=/other", 1, ""),
+        ("a=1; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT", 1, "a=1"),
+        ("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT", 0, ""),
+        ("a=1; Expires=Wed, 01 Jan 2031 00:00:00 GMT", 1, "a=1"),
+        ("a=1; Expires=never; Max-Age=soon", 1, "a=1"),
+    ],
+)
+def test_it_forgets_a_deleted_cookie_when_it_would_go_out(line: str, kept: int, sent: str) -> None:
+    jar = CookieJar()
+    jar.take(f"https://{HOST}/", [line])
+    assert len(jar.cookies()) == 1
+    assert jar.header_for(f"https://{HOST}/", 1_790_000_000) == sent
+    assert len(jar.cookies()) == kept
 
 
 def test_it_softens_a_missing_secure_flag_only_when_hsts_passes() -> None:
