@@ -7,7 +7,7 @@ VAR := $(or $(PORTAL_VAR),var)
 # A portal on one machine speaks plain HTTP to its own browser, whatever database it uses.
 run setup: export LOCAL_MODE := $(or $(LOCAL_MODE),1)
 
-.PHONY: help run setup db stop logs reset password test lint chaos bench lock bootstrap bootstrap-dev
+.PHONY: help run setup db stop logs reset password test lint chaos bench lock sslyze bootstrap bootstrap-dev
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,7 @@ password: bootstrap ## Set a new password for the first administrator and show i
 
 test: ## Run everything: lint, types, contracts, unit, integration and end-to-end tests
 	@$(PYTHON) portal/bootstrap.py --dev --test-tools
+	@$(MAKE) --no-print-directory sslyze
 	@$(MAKE) --no-print-directory lint
 # The faults wait more than they work (for silences, leases, locks), so they run beside the rest, on a cluster of their own.
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
@@ -60,7 +61,16 @@ bench: bootstrap-dev ## Measure every promise about speed beside its floor or pe
 lock: ## Pin the requirements again, with hashes (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.txt
 	uv pip compile --group pyproject.toml:embedded --universal --python-version 3.11 --generate-hashes --no-header -o requirements-embedded.txt
+	uv pip compile --group pyproject.toml:sslyze --universal --python-version 3.11 --generate-hashes --no-header -o requirements-sslyze.txt
 	uv pip compile pyproject.toml --group pyproject.toml:dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-dev.txt
+
+sslyze: .venv-sslyze/installed ## Install sslyze for `manage.py probe tls --deep`, in an environment of its own
+
+.venv-sslyze/installed: requirements-sslyze.txt
+	@$(MAKE) --no-print-directory bootstrap
+	@$(VENV)/python -m venv --clear .venv-sslyze
+	@.venv-sslyze/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
 
 bootstrap:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is missing: apt install python3 python3-venv"; exit 2; }

@@ -56,6 +56,13 @@ class Env:
         """A list separated by commas."""
         return [part.strip() for part in str(self._read(name, "list", default, shown)).split(",") if part.strip()]
 
+    def numbers(self, name: str, default: str, *, at_least: int = 0) -> list[int]:
+        """A list of whole numbers separated by commas, at least one, each refused below ``at_least``."""
+        parts = self.names(name, default)
+        if not parts or any(not part.isascii() or not part.isdecimal() or int(part) < at_least for part in parts):
+            raise ImproperlyConfigured(f"{name} is {','.join(parts)!r}; give whole numbers of at least {at_least}.")
+        return [int(part) for part in parts]
+
     def _read(self, name: str, kind: str, default: str, shown: str | None) -> Any:
         self.declared[name] = Variable(name, kind, default if shown is None else shown)
         try:

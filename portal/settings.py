@@ -257,6 +257,9 @@ DEAD_MANS_SWITCH_URL = env.text("DEAD_MANS_SWITCH_URL", shown="none")
 PROBE_INTERVAL_SECONDS = env.number("PROBE_INTERVAL_SECONDS", 60, at_least=10)
 # Kinds that need not be asked every minute, or that cost their targets something.
 PROBE_INTERVALS = {"dns": 300, "scenario": 86_400, "browser": 86_400}
+# What seldom changes (protocols offered, plain-HTTP ports, aliases) is asked so often, if it was in order before.
+PROBE_DETAIL_SECONDS = env.number("PROBE_DETAIL_SECONDS", 3600)
+CERTIFICATE_EXPIRY_DAYS = env.numbers("CERTIFICATE_EXPIRY_DAYS", "21,14,7,3,1", at_least=1)
 PROBE_TIMEOUT_SECONDS = env.number("PROBE_TIMEOUT_SECONDS", 15, at_least=1)
 PROBE_CONCURRENCY = env.number("PROBE_CONCURRENCY", 16, at_least=1)
 PROBE_ALLOW_LOOPBACK = env.flag("PROBE_ALLOW_LOOPBACK", LOCAL_MODE, shown="1 in local mode, else 0")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
 
 from readiness.claims import DATABASE_KINDS, deadline_seconds
 from readiness.database_history import read_previous, read_size_history
-from readiness.models import Database, Environment, Scenario
+from readiness.models import Database, Environment, ProbeState, Scenario
 from readiness.models.scenarios import parse_stored_scenario
 from readiness.probes.addresses import AddressPolicy
 from readiness.probes.base import ExpectedRecord, PlanLimits, Target, TargetEndpoint, TargetOptions
 from readiness.probes.scenario import make_scenario_target
+
+# Kinds that carry on what was in order and seldom changes: see readiness.probes.carried.
+KEEPING_KINDS = frozenset({"http", "tls"})
 
 
 def address_policy() -> AddressPolicy:
@@ -24,9 +28,10 @@ def address_policy() -> AddressPolicy:
     )
 
 
-def build_targets(environment: Environment, kind: str) -> list[Target]:
+def build_targets(environment: Environment, kind: str, *, ask_everything: bool = False) -> list[Target]:
     """The frozen inputs of one kind: one for all endpoints, or one for each database or enabled scenario.
 
+    Kinds that keep answers get those of the newest result; with ``ask_everything`` they may not use them.
     Wants endpoints, databases and expected records prefetched. Raises SecretError when the reference of a database
     leads nowhere, or no key opens a stored secret.
     """
@@ -51,7 +56,11 @@ def build_targets(environment: Environment, kind: str) -> list[Target]:
         timeout_seconds=deadline_seconds(kind),
         address_policy=address_policy(),
     )
-    return [_with_records(target, environment) if kind == "dns" else target]
+    if kind == "dns":
+        target = _with_records(target, environment)
+    elif kind in KEEPING_KINDS:
+        target = _with_previous(target, environment, kind, ask_everything=ask_everything)
+    return [target]
 
 
 def build_database_target(environment: Environment, database: Database) -> Target:
@@ -86,6 +95,18 @@ def _build_scenario_targets(environment: Environment) -> list[Target]:
     secrets = {secret.name: secret.value for secret in environment.scenario_secrets.all()}
     enabled = environment.scenarios.filter(is_enabled=True)
     return [build_scenario_target(environment, scenario, secrets) for scenario in enabled]
+
+
+def _with_previous(target: Target, environment: Environment, kind: str, *, ask_everything: bool) -> Target:
+    now = timezone.now()
+    age = timedelta(seconds=0 if ask_everything else settings.PROBE_DETAIL_SECONDS)
+    data = ProbeState.objects.filter(environment=environment, kind=kind).values_list("data", flat=True).first()
+    return replace(
+        target,
+        previous=data,
+        oldest_answer_at=now - age,
+        expiry_days=tuple(settings.CERTIFICATE_EXPIRY_DAYS),
+    )
 
 
 def _with_records(target: Target, environment: Environment) -> Target:

@@ -69,7 +69,9 @@ def run_probes(schedule_ids: Collection[int]) -> str:
     jobs: list[tuple[ProbeSchedule, Job]] = []
     for schedule in schedules:
         try:
-            probed = targets.build_targets(schedule.environment, schedule.kind)
+            # Who presses a button wants to know how it is now.
+            is_asked_for = schedule.requested_at is not None
+            probed = targets.build_targets(schedule.environment, schedule.kind, ask_everything=is_asked_for)
         except (SecretError, ScenarioError) as error:
             # A reference leads nowhere, no key opens what is stored, or it is no scenario: known without observing.
             found[schedule].append(_make_unreadable_result(schedule, error))

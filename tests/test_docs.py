@@ -18,7 +18,7 @@ from readiness.checklists.template import load_template
 from readiness.checklists.template_values import Kind, Severity
 from readiness.checklists.verification import RULES, is_verified_by_facts
 from readiness.probes import headers, http, postgres, schedule, tls_judgement
-from readiness.probes.base import ErrorReason, FailReason
+from readiness.probes.base import DEFAULT_EXPIRY_DAYS, ErrorReason, FailReason
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIGURATION = PROJECT / "docs" / "reference" / "configuration.md"
@@ -174,7 +174,7 @@ FIGURES = {
     "docs/reference/probes.md": (
         f"from {http.SLOW_MS / 1000:g} s warn, from {http.TOO_SLOW_MS / 1000:g} s fail",
         f"From {headers.PASS_SCORE} (A-) it passes, from {headers.WARN_SCORE} (B-) it warns",
-        f"days left: {max(tls_judgement.EXPIRES_SOON_DAYS)} and less warn",
+        f"days left: {max(DEFAULT_EXPIRY_DAYS)} and less warn",
         f"more than {tls_judgement.MAX_LIFETIME_DAYS} days",
         f"from {postgres.FULL_PERCENT:g} % warn, from {postgres.TOO_FULL_PERCENT:g} % fail",
         f"from {postgres.SLOW_ROUND_TRIP_MS / 1000:g} s warn, from {postgres.TOO_SLOW_ROUND_TRIP_MS / 1000:g} s fail",

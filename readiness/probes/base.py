@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from readiness.probes.scenarios.model import Scenario
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
+DEFAULT_EXPIRY_DAYS = (21, 14, 7, 3, 1)
 
 
 class Status(StrEnum):
@@ -181,7 +182,10 @@ class Target:
     thresholds: Mapping[str, float] = field(default_factory=dict)  # what departs from the kind's defaults, by name
     application_role: str = ""  # the database role of the application; "" when nobody has said
     plan: PlanLimits = field(default_factory=PlanLimits)
-    previous: Mapping[str, Any] | None = None  # `data` of the result before, for what counts up
+    previous: Mapping[str, Any] | None = None  # `data` of the result before, for what counts up, changes or is kept
+    oldest_answer_at: datetime | None = None  # what seldom changes and was asked since then is kept; None: ask it all
+    expiry_days: tuple[int, ...] = DEFAULT_EXPIRY_DAYS  # marks of a certificate's days left; the largest warns first
+    is_deep: bool = False  # tls: have sslyze look too
     size_history: tuple[tuple[datetime, int], ...] = ()  # (when, bytes used) of earlier results, in any order
     scenario: "Scenario | None" = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the scenario, by name
@@ -197,6 +201,8 @@ class TargetOptions:
     address_policy: AddressPolicy = field(default_factory=AddressPolicy)
     expected_records: tuple[ExpectedRecord, ...] = ()
     nameservers: tuple[str, ...] = ()
+    expiry_days: tuple[int, ...] = DEFAULT_EXPIRY_DAYS
+    is_deep: bool = False
 
 
 class TargetError(ValueError):
@@ -244,15 +250,21 @@ def make_error_result(kind: str, label: str, reason: str, summary: str, fix: str
 
 _URL_PASSWORD = re.compile(r"(?P<start>(?P<scheme>[a-zA-Z][a-zA-Z0-9+.\-]*)://[^/?#\s:@\[]*):(?P<password>\S*)@")
 _HTTP_USER = re.compile(r"(?P<start>\bhttps?://)[^/?#\s:@\[]+@", re.IGNORECASE)
+# Where a port belongs and stands none: the user:password of somebody who forgot the @ and the host.
+_WORD_FOR_PORT = re.compile(
+    r"(?P<start>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^/?#\s:@\[]+):(?!\d*(?:[,/?#\s'\")\].;:]|$))[^/?#\s@]+"
+)
 _PORT_AND_PATH = re.compile(r"\d*[/?#]")
 _KEYWORD_PASSWORD = re.compile(
-    r"(?P<start>\b(?:ssl)?password\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'?|(?:\\.|[^\s&'])+)", re.IGNORECASE
+    r"(?P<start>\b(?:[a-z_]{0,20}pas{1,3}w?[a-z_]{0,20}|pwd?)\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'?|(?:\\.|[^\s&'])+)",
+    re.IGNORECASE,
 )
 
 
 def mask_secrets(text: str) -> str:
-    """Return `text` with the password of a URL or of a libpq connection string replaced by ***."""
+    """Return `text` with the password of a URL or of a libpq connection string, mistyped ones too, replaced by ***."""
     masked = _HTTP_USER.sub(lambda match: f"{match['start']}***@", _URL_PASSWORD.sub(_mask_url_password, text))
+    masked = _WORD_FOR_PORT.sub(lambda match: f"{match['start']}:***", masked)
     return _KEYWORD_PASSWORD.sub(lambda match: f"{match['start']}***", masked)
 
 

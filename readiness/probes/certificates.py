@@ -191,8 +191,9 @@ def issuer_looks_intermediate(certificate: Certificate, roots_pem: str) -> bool:
     """Guess whether the issuer, which was not sent, is an intermediate CA rather than a root nobody trusts.
 
     A client cannot know. The signs, most telling first: the authority key identifier names the issuer's own issuer;
-    the certificate says where to fetch its issuer (public CAs issue from intermediates only); the words of the
-    issuer's name; an organisation or first word shared with one of the private roots.
+    the certificate is no CA's and says where to fetch its issuer (public CAs issue to sites from intermediates only);
+    the words of the issuer's name; for a site's certificate an organisation or first word shared with one of the
+    private roots.
     """
     parsed = certificate.parsed
     try:
@@ -202,12 +203,13 @@ def issuer_looks_intermediate(certificate: Certificate, roots_pem: str) -> bool:
         return False
     for general_name in (identifier.authority_cert_issuer if identifier else None) or ():
         return bool(general_name.value != parsed.issuer)
-    if access and any(entry.access_method == AuthorityInformationAccessOID.CA_ISSUERS for entry in access):
+    methods = [entry.access_method for entry in access or ()]
+    if not certificate.is_ca and AuthorityInformationAccessOID.CA_ISSUERS in methods:
         return True
     words = certificate.issuer.lower()
     if _INTERMEDIATE_WORDS.search(words):
         return True
-    if "root" in words:
+    if "root" in words or certificate.is_ca:
         return False
     return any(_is_related(parsed.issuer, root) for root in _read_root_names(roots_pem))
 

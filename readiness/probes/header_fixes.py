@@ -62,11 +62,15 @@ FIXES: Mapping[str, str] = {
         "SECURE_HSTS_SECONDS = 31536000; SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True",
         "strictTransportSecurity: { maxAge: 31536000, includeSubDomains: true, preload: true }",
     ),
-    "subresource-integrity": (
-        "Load scripts from your own site, or give each foreign one its hash:\n"
-        '<script src="https://cdn.example/x.js" integrity="sha384-..." crossorigin="anonymous"></script>\n'
-        "The hash: curl -s https://cdn.example/x.js | openssl dgst -sha384 -binary | openssl base64 -A"
-    ),
+    "subresource-integrity": _compose(
+        "{% load static %} <script src=\"{% static 'vendor/x.js' %}\"></script>, with the file in your static files",
+        'no option of Helmet: app.use("/vendor", express.static("vendor")) and <script src="/vendor/x.js">',
+        'location /vendor/ { root /srv/www; } and <script src="/vendor/x.js">',
+        'handle_path /vendor/* { root * /srv/www/vendor; file_server } and <script src="/vendor/x.js">',
+    )
+    + "\nOr keep it elsewhere, over https:// and with its hash:\n"
+    '<script src="https://cdn.example/x.js" integrity="sha384-..." crossorigin="anonymous"></script>\n'
+    "The hash: curl -s https://cdn.example/x.js | openssl dgst -sha384 -binary | openssl base64 -A",
     "x-content-type-options": _compose_header(
         "X-Content-Type-Options", "nosniff", "SECURE_CONTENT_TYPE_NOSNIFF = True", "xContentTypeOptions: true"
     ),

@@ -1,5 +1,6 @@
 """The http probe: requests every endpoint of an environment by its role; judges status, HTTPS redirect and latency."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ from readiness.probes.base import (
     status_of_reason,
     worst_status,
 )
+from readiness.probes.carried import GoodAnswer, find_entry, keep_good_answer, read_good_answer
 from readiness.probes.http_client import Response, follow_redirects, redirect_location, send_request
 from readiness.probes.side_by_side import observe_side_by_side
 from readiness.probes.web_targets import parse_web_target
@@ -44,7 +46,11 @@ class RequestFailure:
 
 @dataclass(frozen=True, slots=True)
 class EndpointObservation:
-    """The chain of answers of one endpoint (or the failure), and what its plain-HTTP port says on a first request."""
+    """The chain of answers of one endpoint (or the failure), and what its plain-HTTP port says on a first request.
+
+    `kept` is an earlier answer that stands in for asking: of an alias for all of it, and then `kept_entry` is what the
+    earlier result said of it; of others for the plain-HTTP port.
+    """
 
     endpoint: TargetEndpoint
     url: str
@@ -53,6 +59,8 @@ class EndpointObservation:
     plain_answers: tuple[Response, ...] = ()
     plain_failure: RequestFailure | None = None
     plain_url: str | None = None
+    kept: GoodAnswer | None = None
+    kept_entry: Mapping[str, Any] | None = None
 
 
 class HttpProbe:
@@ -64,9 +72,12 @@ class HttpProbe:
         return parse_web_target(text, options)
 
     def observe(self, target: Target) -> tuple[EndpointObservation, ...]:
-        """Request each endpoint and its plain-HTTP twin, all within the one deadline of the target."""
+        """Request each endpoint and its plain-HTTP twin, all within the one deadline of the target.
+
+        An alias and a plain-HTTP twin that were in order a while ago are not asked again, as far as the target allows.
+        """
         door = net.Door.for_target(target)
-        return observe_side_by_side(lambda endpoint: _observe_endpoint(endpoint, door), target.endpoints)
+        return observe_side_by_side(lambda endpoint: _observe_endpoint(endpoint, target, door), target.endpoints)
 
     def judge(self, target: Target, observation: tuple[EndpointObservation, ...], now: datetime) -> ProbeResult:
         if not observation:
@@ -81,7 +92,7 @@ class HttpProbe:
             status=status,
             reason=_find_reason(status, observation, findings),
             findings=findings,
-            data={"endpoints": [_describe_endpoint(seen) for seen in observation]},
+            data={"endpoints": [_describe_endpoint(seen, target, now) for seen in observation]},
         )
 
 
@@ -93,14 +104,19 @@ def request_url(endpoint: TargetEndpoint) -> str:
     return endpoint.url
 
 
-def _observe_endpoint(endpoint: TargetEndpoint, door: net.Door) -> EndpointObservation:
+def _observe_endpoint(endpoint: TargetEndpoint, target: Target, door: net.Door) -> EndpointObservation:
     url = request_url(endpoint)
+    entry = find_entry(target, url)
+    kept = read_good_answer(entry, target)
+    if kept is not None and endpoint.role == "alias" and any(each.role != "alias" for each in target.endpoints):
+        return EndpointObservation(endpoint, url, kept=kept, kept_entry=entry)
     answers, failure = _follow(url, door, CONTENT_BYTES if endpoint.expected_text else 0)
     plain_url = _plain_twin(url)
-    plain_answers: tuple[Response, ...] = ()
-    plain_failure = None
-    if plain_url is not None:
-        plain_answers, plain_failure = _request_once(plain_url, door)
+    if plain_url is None:
+        return EndpointObservation(endpoint, url, answers, failure)
+    if kept is not None and endpoint.role != "alias":
+        return EndpointObservation(endpoint, url, answers, failure, plain_url=plain_url, kept=kept)
+    plain_answers, plain_failure = _request_once(plain_url, door)
     return EndpointObservation(endpoint, url, answers, failure, plain_answers, plain_failure, plain_url)
 
 
@@ -127,12 +143,14 @@ def _plain_twin(url: str) -> str | None:
 
 
 def _judge_endpoint(seen: EndpointObservation) -> list[Finding]:
+    if seen.kept is not None and seen.kept_entry is not None:
+        return seen.kept.list_findings()
     findings = [_judge_reachable(seen)]
     if seen.answers:
         findings += [_judge_status(seen), _judge_latency(seen)]
         if seen.endpoint.expected_text:
             findings.append(_judge_content(seen))
-    findings.append(_judge_https_redirect(seen))
+    findings += [_judge_https_redirect(seen)] if seen.kept is None else seen.kept.list_findings()
     return findings
 
 
@@ -264,9 +282,11 @@ def _find_reason(
     return FailReason.NO_HTTPS_REDIRECT if "https_redirect" in failed else FailReason.TOO_SLOW
 
 
-def _describe_endpoint(seen: EndpointObservation) -> dict[str, Any]:
+def _describe_endpoint(seen: EndpointObservation, target: Target, now: datetime) -> dict[str, Any]:
+    if seen.kept_entry is not None:
+        return dict(seen.kept_entry)
     last = seen.answers[-1] if seen.answers else None
-    return {
+    described = {
         "role": seen.endpoint.role,
         "url": seen.url,
         "status_code": last.status if last else None,
@@ -275,3 +295,14 @@ def _describe_endpoint(seen: EndpointObservation) -> dict[str, Any]:
         "latency_ms": seen.answers[0].latency.as_json_object() if seen.answers else None,
         "reason": seen.failure.reason if seen.failure else None,
     }
+    kept = _find_answer_to_keep(seen, now) if target.oldest_answer_at is not None else None
+    return described if kept is None else {**described, "asked": kept.as_json_object()}
+
+
+def _find_answer_to_keep(seen: EndpointObservation, now: datetime) -> GoodAnswer | None:
+    """Return what the next probes need not ask: all about an alias, of others only the plain-HTTP port."""
+    if seen.kept is not None:
+        return seen.kept
+    if seen.endpoint.role == "alias":
+        return keep_good_answer(_judge_endpoint(seen), now)
+    return None if seen.plain_url is None else keep_good_answer([_judge_https_redirect(seen)], now)

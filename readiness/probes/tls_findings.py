@@ -4,9 +4,13 @@ from collections.abc import Mapping
 
 from readiness.probes.base import Finding, Status, status_of_reason
 from readiness.probes.certificates import follow_path
-from readiness.probes.tls_judgement import TlsVerdict, is_renewal_late
+from readiness.probes.tls_judgement import TlsVerdict
 
 _RENEW = "Renew the certificate (certbot renew, or your provider's button) and reload the server."
+_RENEW_AUTOMATICALLY = (
+    "Run the renewal by hand (certbot renew, lego renew, your proxy's own) and read why it fails: "
+    "usually port 80, DNS or a rate limit. Then see that its timer runs."
+)
 _FULL_CHAIN = "Serve the full chain: the leaf, then every intermediate (fullchain.pem instead of cert.pem)."
 # failure -> (finding id, sentence with {host}, fix)
 FAILURES: Mapping[str, tuple[str, str, str]] = {
@@ -99,6 +103,7 @@ def list_tls_findings(verdict: TlsVerdict) -> list[Finding]:
         _describe_protocols(verdict, place),
     ]
     findings += [fact for fact in facts if fact.id not in said]
+    findings += _describe_change(verdict, place)
     findings += [_describe_warning(code, place) for code in verdict.warnings if code in _WARNINGS]
     return findings
 
@@ -145,10 +150,37 @@ def _describe_expiry(verdict: TlsVerdict, place: str) -> Finding:
     leaf, days = verdict.leaf, verdict.days_left or 0
     if leaf is None:
         return Finding("expiry", Status.SKIPPED, f"{place} showed no certificate.")
-    late = " Its automatic renewal is late." if is_renewal_late(leaf, days) else ""
+    due = "" if verdict.renewal_due_at is None else f"{verdict.renewal_due_at:%Y-%m-%d}"
+    late = f" Its automatic renewal is late: it was due on {due}." if verdict.is_renewal_late else ""
     status = Status.WARN if "expires_soon" in verdict.warnings or late else Status.PASS
-    summary = f"The certificate of {place} is valid for {days} more days.{late}"
-    return Finding("expiry", status, summary, f"until {leaf.not_after:%Y-%m-%d %H:%M} UTC, by {leaf.issuer}", _RENEW)
+    detail = f"until {leaf.not_after:%Y-%m-%d %H:%M} UTC, by {leaf.issuer}"
+    if verdict.expiry_mark is not None:
+        detail += f"; past the mark of {verdict.expiry_mark} days"
+    if due and not late:
+        detail += f"; its automatic renewal is due on {due}"
+    fix = _RENEW_AUTOMATICALLY if late else _RENEW
+    return Finding(
+        "expiry", status, f"The certificate of {place} is valid for {_count_days(days)} more.{late}", detail, fix
+    )
+
+
+def _count_days(days: int) -> str:
+    return "1 day" if days == 1 else f"{days} days"
+
+
+def _describe_change(verdict: TlsVerdict, place: str) -> list[Finding]:
+    """Return what is said about a certificate that came in the place of another; nothing about the first one seen."""
+    now, before = verdict.history.current, verdict.history.before
+    if now is None or before is None:
+        return []
+    word = "renewed" if verdict.history.is_renewed else "exchanged for one that lasts no longer"
+    by = "" if now.issuer == before.issuer else f", by another issuer ({now.issuer})"
+    summary = f"The certificate of {place} was {word} on {now.since:%Y-%m-%d at %H:%M} UTC{by}."
+    detail = (
+        f"before: until {before.not_after:%Y-%m-%d %H:%M} UTC, by {before.issuer}, {before.fingerprint_sha256}\n"
+        f"now: until {now.not_after:%Y-%m-%d %H:%M} UTC, by {now.issuer}, {now.fingerprint_sha256}"
+    )
+    return [Finding("certificate_change", Status.PASS, summary, detail)]
 
 
 def _describe_protocols(verdict: TlsVerdict, place: str) -> Finding:
@@ -158,6 +190,8 @@ def _describe_protocols(verdict: TlsVerdict, place: str) -> Finding:
         return Finding("protocols", Status.SKIPPED, text, fix="Give the probe more time.")
     agreed = seen.handshake.cipher if seen.handshake else ""
     detail = f"agreed on {seen.handshake.protocol if seen.handshake else ''} with {agreed}; grade {verdict.grade}"
+    if seen.protocols_asked_at is not None:
+        detail += f"; all were tried on {seen.protocols_asked_at:%Y-%m-%d at %H:%M:%S} UTC, not every time"
     return Finding("protocols", Status.PASS, f"{place} offers {', '.join(seen.protocols) or 'no protocol'}.", detail)
 
 

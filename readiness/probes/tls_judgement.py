@@ -6,12 +6,14 @@ and SHA-1 count as not trusted. The letter follows the ladder T, M, F, C, B, A-,
 
 import math
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from readiness.probes.base import ErrorReason, FailReason
+from readiness.probes.base import DEFAULT_EXPIRY_DAYS, ErrorReason, FailReason
 from readiness.probes.certificates import Certificate, covers_host, follow_path, issuer_looks_intermediate, parse_chain
+from readiness.probes.tls_history import CertificateHistory, continue_history
 from readiness.probes.tls_observation import Handshake, TlsObservation
 
 FAILURES = (
@@ -36,11 +38,12 @@ FAILURES = (
     "closed",
     "refused",
 )
-EXPIRES_SOON_DAYS = (21, 14, 7, 3, 1)
 MAX_LIFETIME_DAYS = 398
 LEGACY_PROTOCOLS = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 LONG_HSTS_SECONDS = 15_552_000
+# What lives no longer is renewed by a program (ACME), when a third of the lifetime is left; it may need a few tries.
 _AUTOMATIC_LIFETIME_DAYS = 100
+_RENEWAL_SLACK = timedelta(days=2)
 _VERY_WEAK_RSA_BITS, _MIN_CIPHER_BITS = 1024, 112
 _MAX_AGE = re.compile(r"max-age\s*=\s*\"?(\d+)", re.IGNORECASE)
 
@@ -73,6 +76,10 @@ class TlsVerdict:
     warnings: tuple[str, ...] = ()
     grade: str | None = None
     reason: str | None = None
+    expiry_mark: int | None = None  # the smallest mark of days left that is reached
+    renewal_due_at: datetime | None = None  # of a certificate that is renewed automatically
+    is_renewal_late: bool = False
+    history: CertificateHistory = field(default_factory=CertificateHistory)
 
     @property
     def failure(self) -> str | None:
@@ -102,13 +109,23 @@ class TlsVerdict:
         }
 
 
-def judge_tls(seen: TlsObservation, now: datetime, roots_pem: str) -> TlsVerdict:
-    """Judge one endpoint at `now` (aware); `roots_pem` holds the private roots that were trusted."""
+def judge_tls(
+    seen: TlsObservation,
+    now: datetime,
+    roots_pem: str,
+    expiry_days: Sequence[int] = DEFAULT_EXPIRY_DAYS,
+    entry: Mapping[str, Any] | None = None,
+) -> TlsVerdict:
+    """Judge one endpoint at `now` (aware); `roots_pem` holds the private roots that were trusted.
+
+    `expiry_days` are the marks of days left, `entry` is what the result before said about the endpoint.
+    """
     if seen.handshake is None:
-        return _judge_no_handshake(seen)
+        return replace(_judge_no_handshake(seen), history=continue_history(entry or {}, None, now))
     chain = tuple(parse_chain(seen.handshake.chain))
     if not chain:
-        return TlsVerdict(seen, failures=("no_certificate",), grade="F", reason="no_certificate")
+        history = continue_history(entry or {}, None, now)
+        return TlsVerdict(seen, failures=("no_certificate",), grade="F", reason="no_certificate", history=history)
     leaf = chain[0]
     trust_faults = _find_trust_faults(seen.handshake, chain, now, roots_pem)
     hostname_ok = covers_host(leaf, seen.host)
@@ -121,6 +138,8 @@ def judge_tls(seen: TlsObservation, now: datetime, roots_pem: str) -> TlsVerdict
         faults.add("client_cert_required")
     failures = tuple(sorted(faults, key=FAILURES.index))
     days_left = math.floor((leaf.not_after - now) / timedelta(days=1))
+    mark = min((days for days in expiry_days if 0 <= days_left <= days), default=None)
+    renewal_due_at = find_renewal_time(leaf)
     verdict = TlsVerdict(
         seen=seen,
         chain=chain,
@@ -128,8 +147,12 @@ def judge_tls(seen: TlsObservation, now: datetime, roots_pem: str) -> TlsVerdict
         hostname_ok=hostname_ok,
         days_left=days_left,
         failures=failures,
-        warnings=_list_warnings(seen, chain, days_left),
+        warnings=_list_warnings(seen, chain, expires_soon=mark is not None),
         reason=failures[0] if failures else None,
+        expiry_mark=mark,
+        renewal_due_at=renewal_due_at,
+        is_renewal_late=renewal_due_at is not None and _is_late(renewal_due_at, leaf, now),
+        history=continue_history(entry or {}, leaf, now),
     )
     return replace(verdict, grade=grade_tls(verdict))
 
@@ -147,8 +170,9 @@ def _find_trust_faults(handshake: Handshake, chain: tuple[Certificate, ...], now
     """Return every reason why a client that trusts only the given roots refuses the chain, or should."""
     faults: set[str] = set()
     path = follow_path(chain)
-    signed = [certificate for certificate in path if not certificate.is_self_signed]
-    if any(certificate.has_weak_key for certificate in path):
+    used = _list_used(handshake, path, chain)
+    signed = [certificate for certificate in used if not certificate.is_self_signed]
+    if any(certificate.has_weak_key for certificate in used):
         faults.add("weak_key")
     if any(certificate.has_weak_signature for certificate in signed):
         faults.add("weak_signature")
@@ -160,6 +184,14 @@ def _find_trust_faults(handshake: Handshake, chain: tuple[Certificate, ...], now
         if path[0].not_before > now:
             faults.add("not_yet_valid")
     return faults
+
+
+def _list_used(handshake: Handshake, path: list[Certificate], chain: tuple[Certificate, ...]) -> Sequence[Certificate]:
+    """Return the certificates sent that trust rests on: a server may send others, for old clients, that it does not."""
+    if handshake.verify_code != 0 or not handshake.trusted_path:
+        return path
+    trusted = {certificate.fingerprint_sha256 for certificate in parse_chain(handshake.trusted_path)}
+    return [certificate for certificate in chain if certificate.fingerprint_sha256 in trusted]
 
 
 def _name_verify_code(
@@ -188,14 +220,12 @@ def _name_missing_issuer(path: list[Certificate], chain: tuple[Certificate, ...]
         return "untrusted_root"
     if any(other.parsed.subject == last.parsed.issuer for other in chain if other not in path):
         return "untrusted_root"  # a certificate of the right name with another key
-    if len(path) > 1:
-        return "untrusted_root"
     return "incomplete_chain" if issuer_looks_intermediate(last, roots_pem) else "untrusted_root"
 
 
-def _list_warnings(seen: TlsObservation, chain: tuple[Certificate, ...], days_left: int) -> tuple[str, ...]:
+def _list_warnings(seen: TlsObservation, chain: tuple[Certificate, ...], *, expires_soon: bool) -> tuple[str, ...]:
     found = []
-    if 0 <= days_left <= max(EXPIRES_SOON_DAYS):
+    if expires_soon:
         found.append("expires_soon")
     if chain[0].lifetime_days > MAX_LIFETIME_DAYS:
         found.append("lifetime_over_398")
@@ -251,6 +281,12 @@ def grade_tls(verdict: TlsVerdict) -> str:
     return "A+" if has_long_hsts else "A"
 
 
-def is_renewal_late(leaf: Certificate, days_left: int) -> bool:
-    """Say whether an automatic issuer should have renewed already: they do when a third of the lifetime is left."""
-    return leaf.lifetime_days <= _AUTOMATIC_LIFETIME_DAYS and days_left < leaf.lifetime_days / 3 - 2
+def find_renewal_time(leaf: Certificate) -> datetime | None:
+    """Return when a certificate that a program renews is due: with a third of its lifetime left. None for others."""
+    if leaf.lifetime_days > _AUTOMATIC_LIFETIME_DAYS:
+        return None
+    return leaf.not_after - (leaf.not_after - leaf.not_before) / 3
+
+
+def _is_late(due_at: datetime, leaf: Certificate, now: datetime) -> bool:
+    return now > due_at + min(_RENEWAL_SLACK, (leaf.not_after - leaf.not_before) / 10)

@@ -3,12 +3,14 @@
 import contextlib
 import ssl
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from readiness.probes import net, net_tls
 from readiness.probes.base import ErrorReason, FailReason, TargetEndpoint
 from readiness.probes.build_once import build_once
 from readiness.probes.http_client import DEFAULT_PORTS, ascii_host, exchange, send_request
+from readiness.probes.tls_deep_report import DeepReport
 
 PROTOCOLS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
@@ -28,7 +30,10 @@ _REFUSALS = frozenset({FailReason.CLOSED, FailReason.HANDSHAKE_REFUSED})
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What one handshake showed. `verify_code` is OpenSSL's, 0 for a trusted chain, None when it was not verified."""
+    """What one handshake showed. `verify_code` is OpenSSL's, 0 for a trusted chain, None when it was not verified.
+
+    `chain` is as sent; `trusted_path` is the one OpenSSL took from the leaf to a root, empty when it found none.
+    """
 
     chain: tuple[bytes, ...] = ()
     protocol: str | None = None
@@ -39,6 +44,7 @@ class Handshake:
     refused_without_client_certificate: bool = False
     hsts: str | None = None
     answered_http: bool = False
+    trusted_path: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,16 @@ class TlsObservation:
     failure: str | None = None
     failure_text: str = ""
     protocols: tuple[str, ...] | None = None
+    protocols_asked_at: datetime | None = None  # when they were tried, if that was earlier than the handshake
+    deep: DeepReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProtocols:
+    """What an endpoint was found to offer, and when (aware)."""
+
+    names: tuple[str, ...]
+    asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +80,11 @@ class _Place:
     door: net.Door = field(repr=False)
 
 
-def observe_tls(endpoint: TargetEndpoint, door: net.Door) -> TlsObservation:
-    """Shake hands with `endpoint` until trust, chain and protocols are known, or the deadline is over."""
+def observe_tls(endpoint: TargetEndpoint, door: net.Door, known: KnownProtocols | None = None) -> TlsObservation:
+    """Shake hands with `endpoint` until trust, chain and protocols are known, or the deadline is over.
+
+    The protocols `known` are not tried again, unless the handshake agreed on another one.
+    """
     parts = urlsplit(endpoint.url)
     is_postgres = parts.scheme in POSTGRES_SCHEMES
     host = ascii_host(parts.hostname or "")
@@ -87,6 +106,8 @@ def observe_tls(endpoint: TargetEndpoint, door: net.Door) -> TlsObservation:
         if error.reason == FailReason.CLOSED and not is_postgres and _speaks_plain_http(place):
             return not_tls
         return TlsObservation(endpoint, host, port, failure=error.reason, failure_text=str(error))
+    if known is not None and handshake.protocol in known.names:
+        return TlsObservation(endpoint, host, port, handshake, protocols=known.names, protocols_asked_at=known.asked_at)
     return TlsObservation(endpoint, host, port, handshake, protocols=_list_protocols(place, handshake))
 
 
@@ -159,7 +180,8 @@ def _describe(sock: object) -> Handshake:
         return Handshake()
     cipher = sock.cipher()
     return Handshake(
-        chain=_read_chain(sock),
+        chain=_read_chain(sock, "get_unverified_chain"),
+        trusted_path=_read_chain(sock, "get_verified_chain") if sock.context.verify_mode is ssl.CERT_REQUIRED else (),
         protocol=sock.version(),
         cipher=cipher[0] if cipher else None,
         cipher_bits=cipher[2] if cipher else None,
@@ -167,14 +189,15 @@ def _describe(sock: object) -> Handshake:
     )
 
 
-def _read_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
-    """Return the certificates as sent, DER; public from Python 3.13 on, on the inner object before."""
-    if hasattr(sock, "get_unverified_chain"):
-        return tuple(sock.get_unverified_chain() or ())
+def _read_chain(sock: ssl.SSLSocket, name: str) -> tuple[bytes, ...]:
+    """Return the certificates, DER, of the chain `name` of a socket: get_unverified_chain or get_verified_chain.
+
+    Both are public from Python 3.13 on, on the inner object before.
+    """
+    if hasattr(sock, name):
+        return tuple(getattr(sock, name)() or ())
     inner = getattr(sock, "_sslobj", None)
-    if inner is None:
-        return ()
-    chain = inner.get_unverified_chain() or ()
+    chain = (getattr(inner, name)() if inner is not None else None) or ()
     return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain)
 
 
@@ -257,6 +280,6 @@ def _speaks_plain_http(place: _Place) -> bool:
         seconds = place.door.deadline.remaining_seconds() * _PLAIN_SHARE
         door = replace(place.door, deadline=net.Deadline(seconds))
         answer = send_request(f"http://{host}:{place.port}/", door, method="HEAD", body_bytes=0)
-    except net.NetError:
-        return False
+    except net.NetError as error:
+        return error.reason == FailReason.TOO_LARGE  # more headers than we take, but HTTP
     return answer.status != _TLS_PORT_ANSWER

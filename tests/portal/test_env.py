@@ -54,6 +54,21 @@ def test_it_reads_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Env().names("SHOP_NOT_SET") == []
 
 
+def test_it_reads_lists_of_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP", "30, 7 ,1")
+
+    assert Env().numbers("SHOP", "21") == [30, 7, 1]
+    assert Env().numbers("SHOP_NOT_SET", "21,14") == [21, 14]
+
+
+@pytest.mark.parametrize("raw", ["", "7,soon", "7,-1", "0", "²"])
+def test_it_refuses_what_is_no_list_of_numbers(monkeypatch: pytest.MonkeyPatch, raw: str) -> None:
+    monkeypatch.setenv("SHOP", raw)
+
+    with pytest.raises(ImproperlyConfigured, match="give whole numbers of at least 1"):
+        Env().numbers("SHOP", "21", at_least=1)
+
+
 def test_it_reads_a_value_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("from the file\n")
     monkeypatch.setenv("SHOP_FILE", str(tmp_path / "secret"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from portal.secrets import SecretError
@@ -11,7 +14,7 @@ from readiness.models import ExpectedRecord as StoredRecord
 from readiness.probes.base import ExpectedRecord, TargetEndpoint
 from readiness.probes.scenarios.model import ScenarioError
 from readiness.targets import build_targets
-from tests.readiness.factories import make_environment
+from tests.readiness.factories import make_environment, make_state
 
 
 @pytest.fixture
@@ -65,6 +68,25 @@ def test_it_takes_the_address_policy_from_the_settings(shop: Environment, settin
 
     assert target.address_policy.allow_loopback is allowed
     assert target.address_policy.allow_private is allowed
+
+
+def test_it_gives_what_keeps_answers_the_newest_result_and_says_how_old_they_may_be(
+    shop: Environment, settings: Settings
+) -> None:
+    settings.PROBE_DETAIL_SECONDS = 600
+    settings.CERTIFICATE_EXPIRY_DAYS = [30, 10]
+    make_state(shop, "tls", data={"endpoints": []})
+    now = timezone.now()
+
+    (target,) = build_targets(shop, "tls")
+    (asked_for,) = build_targets(shop, "tls", ask_everything=True)
+
+    assert (target.previous, target.expiry_days) == ({"endpoints": []}, (30, 10))
+    assert target.oldest_answer_at is not None and asked_for.oldest_answer_at is not None
+    assert abs(target.oldest_answer_at - (now - timedelta(seconds=600))) < timedelta(seconds=10)
+    assert asked_for.oldest_answer_at >= now
+    assert build_targets(shop, "http")[0].previous is None
+    assert build_targets(shop, "headers")[0].oldest_answer_at is None
 
 
 def test_it_gives_dns_the_records_that_are_expected_and_whom_to_ask(shop: Environment, settings: Settings) -> None:

@@ -31,13 +31,16 @@ from readiness.probes.scenarios.shipped import TEMPLATE_NAMES
 from readiness.scenario_forms import make_draft
 from tests.conftest import Server
 from tests.readiness.factories import connect, make_environment, make_state
+from tests.servers.certificates import make_certificate, make_root
 from tests.servers.dns import serve_zone
 from tests.servers.hostile import send_garbage, stay_silent
 from tests.servers.shop import EMAIL, PASSWORD, ROOT, Shop, serve_shop
 from tests.servers.sockets import serve
-from tests.servers.web import Answer, serve_site
+from tests.servers.web import Answer, serve_https_site, serve_site
 
 pytestmark = pytest.mark.django_db
+SITE_ROOT = make_root()
+IDENTITY = make_certificate("127.0.0.1", SITE_ROOT, hosts=["127.0.0.1"])
 
 
 def make_site(slug: str, url: str) -> Environment:
@@ -84,6 +87,32 @@ def test_it_stores_what_real_targets_say(server: Server) -> None:
     assert states["http"].data["endpoints"][0]["status_code"] == 200
     assert ProbeRun.objects.count() == StatusChange.objects.count() == 4
     assert not ProbeSchedule.objects.exclude(claimed_until=None).exists()
+
+
+def test_it_asks_an_alias_again_only_after_a_while_or_when_somebody_asks() -> None:
+    with serve_site({"/": Answer()}) as site, serve_https_site(Answer(), IDENTITY) as alias:
+        environment = make_environment("shop", ca_bundle=SITE_ROOT.pem)
+        Endpoint.objects.create(environment=environment, role="frontend", url=site.url)
+        Endpoint.objects.create(environment=environment, role="alias", url=f"https://127.0.0.1:{alias.port}/")
+        counts = []
+        for _ in range(2):
+            probe_kinds(environment, {"http"})
+            counts.append(len(alias.connections))
+        claimed = claims.claim_now(environment, timezone.now(), {"http"})
+        tasks.run_probes(claimed)
+        counts.append(len(alias.connections))
+    assert counts == [1, 1, 2]
+    kept = ProbeRun.objects.filter(kind="http").order_by("observed_at").values_list("data", flat=True)
+    asked = [data["endpoints"][1]["asked"]["at"] for data in kept]
+    assert asked[0] == asked[1] < asked[2]
+
+
+def probe_kinds(environment: Environment, kinds: set[str]) -> None:
+    """One run of some kinds as a tick would claim them."""
+    now = timezone.now()
+    claims.sync_schedules(now, [environment])
+    schedules = ProbeSchedule.objects.filter(environment=environment, kind__in=kinds)
+    tasks.run_probes(list(schedules.values_list("pk", flat=True)))
 
 
 def test_it_stores_no_password_of_a_database_that_it_probed(server: Server) -> None:

@@ -1,5 +1,6 @@
 """Servers that misbehave in every way the world knows: handlers for `serve` and `serve_tls`."""
 
+import functools
 import socket
 import struct
 import time
@@ -49,11 +50,15 @@ def send_gzip_bomb(sock: socket.socket) -> None:
     """Send a gigabyte of zeros, gzipped to about a megabyte."""
     read_request(sock)
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n")
+    sock.sendall(pack_zeros())
+
+
+@functools.cache
+def pack_zeros() -> bytes:
+    """A gigabyte of zeros, gzipped to about a megabyte; takes a few seconds at first."""
     packer = zlib.compressobj(9, wbits=31)
     block = bytes(1024 * 1024)
-    for _ in range(1024):
-        sock.sendall(packer.compress(block))
-    sock.sendall(packer.flush())
+    return b"".join([*(packer.compress(block) for _ in range(1024)), packer.flush()])
 
 
 def send_endless_body(sock: socket.socket) -> None:

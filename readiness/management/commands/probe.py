@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readiness.probes import registry
@@ -26,6 +27,7 @@ from readiness.probes.net_tls import tls_context
 from readiness.probes.report import format_json_line, format_table
 from readiness.probes.runner import DEFAULT_CONCURRENCY, Job, run_batch
 
+DEEP_TIMEOUT_SECONDS = 60.0
 EXIT_FAIL, EXIT_USAGE, EXIT_ERROR = 1, 2, 3
 _CONNECT_TO = re.compile(
     r"(?P<host>\[[^\]]*\]|[^:\[\]]*):(?P<port>\d*):(?P<to_host>\[[^\]]*\]|[^:\[\]]*):(?P<to_port>\d*)"
@@ -58,7 +60,8 @@ class Command(BaseCommand):
             "--timeout",
             type=_parse_seconds,
             metavar="S",
-            help=f"seconds for each target in all (default: {DEFAULT_TIMEOUT_SECONDS:g}; browser 30; a scenario's own)",
+            help=f"seconds for each target in all (default: {DEFAULT_TIMEOUT_SECONDS:g}; browser 30; "
+            f"--deep {DEEP_TIMEOUT_SECONDS:g}; a scenario's own)",
         )
         parser.add_argument(
             "--concurrency", type=_parse_count, default=DEFAULT_CONCURRENCY, metavar="N", help="targets at a time"
@@ -74,6 +77,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--nameserver", action="append", default=[], metavar="ADDRESS[:PORT]", help="whom dns asks; repeatable"
         )
+        parser.add_argument(
+            "--deep", action="store_true", help="tls: have sslyze try cipher suites and vulnerabilities"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object a line and target")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -81,14 +87,19 @@ class Command(BaseCommand):
         if kind not in registry.list_kinds():
             known = ", ".join(registry.list_kinds())
             raise CommandError(f"There is no probe of kind {kind}; there are {known}.", returncode=EXIT_USAGE)
+        if options["deep"] and kind != "tls":
+            raise CommandError("--deep goes with tls only.", returncode=EXIT_USAGE)
+        default_seconds = DEEP_TIMEOUT_SECONDS if options["deep"] else registry.get_default_timeout(kind)
         target_options = TargetOptions(
             ca_pem=_read_ca_file(options["ca_file"]),
-            timeout_seconds=options["timeout"] or registry.get_default_timeout(kind),
+            timeout_seconds=options["timeout"] or default_seconds,
             connect_to=tuple(options["connect_to"]),
             # The operator's own hand: what the operator's machine reaches may be probed, metadata addresses excepted.
             address_policy=AddressPolicy(allow_loopback=True, allow_private=True),
             expected_records=tuple(options["expect"]),
             nameservers=tuple(options["nameserver"]),
+            expiry_days=tuple(settings.CERTIFICATE_EXPIRY_DAYS),
+            is_deep=options["deep"],
         )
         results = _probe_targets(kind, options["targets"], target_options, options["concurrency"])
         if options["json"]:

@@ -1,14 +1,18 @@
 """A cookie jar for one chain of answers, and the cookies test. Reads Set-Cookie lines; pure."""
 
 import ipaddress
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from readiness.probes.observatory.lists import is_public_suffix
 
 IGNORED_COOKIES = frozenset({"heroku-session-affinity"})
 _VALID_SAMESITE = frozenset({"lax", "strict", "none"})
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 # From best to worst: the worst finding of any cookie is the result, whatever its modifier.
 SEVERITY = (
     "cookies-not-found",
@@ -36,6 +40,7 @@ class Cookie:
     secure: bool
     http_only: bool
     samesite: str
+    expires_at: float = math.inf  # seconds since 1970; -inf: deleted by its Max-Age
 
 
 @dataclass(slots=True)
@@ -54,17 +59,25 @@ class CookieJar:
     def cookies(self) -> list[Cookie]:
         return list(self._kept.values())
 
-    def header_for(self, url: str) -> str:
-        """Return the Cookie header that goes to `url`, "" when there is none."""
+    def header_for(self, url: str, now: float) -> str:
+        """Return the Cookie header that goes to `url` at `now` (seconds since 1970), "" when there is none.
+
+        What would go there and has expired is forgotten. Until then a deleted cookie counts, as it does to the scanner.
+        """
         parts = urlsplit(url)
         host, path = (parts.hostname or "").lower(), parts.path or "/"
-        return "; ".join(
-            f"{cookie.name}={cookie.value}"
-            for cookie in self._kept.values()
-            if (host == cookie.domain or (not cookie.host_only and host.endswith(f".{cookie.domain}")))
-            and _path_matches(path, cookie.path)
-            and (parts.scheme == "https" or not cookie.secure)
-        )
+        sent = []
+        for key, cookie in list(self._kept.items()):
+            is_for_host = host == cookie.domain or (not cookie.host_only and host.endswith(f".{cookie.domain}"))
+            if not is_for_host or not _path_matches(path, cookie.path):
+                continue
+            if parts.scheme != "https" and cookie.secure:
+                continue
+            if cookie.expires_at <= now:
+                del self._kept[key]
+            else:
+                sent.append(f"{cookie.name}={cookie.value}")
+        return "; ".join(sent)
 
 
 def _path_matches(path: str, cookie_path: str) -> bool:
@@ -104,6 +117,7 @@ def parse_set_cookie(line: str, url: str) -> Cookie | None:
         secure="secure" in attributes,
         http_only="httponly" in attributes,
         samesite=_known_samesite(attributes.get("samesite")),
+        expires_at=_read_expiry(attributes),
     )
     return cookie if _keeps_prefix_promise(cookie) else None
 
@@ -111,6 +125,18 @@ def parse_set_cookie(line: str, url: str) -> Cookie | None:
 def _known_samesite(value: str | None) -> str:
     lowered = (value or "").lower()
     return lowered if lowered in _VALID_SAMESITE else ""
+
+
+def _read_expiry(attributes: dict[str, str | None]) -> float:
+    """Return when the cookie ends; Max-Age counts before Expires, and one in the future is no end for a scan."""
+    max_age = attributes.get("max-age") or ""
+    if _WHOLE_NUMBER.fullmatch(max_age):
+        return -math.inf if max_age.startswith("-") or not int(max_age[:20]) else math.inf
+    try:
+        ends_at = parsedate_to_datetime(attributes.get("expires") or "")
+        return ends_at.timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return math.inf
 
 
 def _may_set_domain(host: str, domain: str) -> bool:

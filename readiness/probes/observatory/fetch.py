@@ -1,6 +1,7 @@
 """Fetches what the rules read: both schemes of one host in parallel, and an OPTIONS request. Reads the network."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ def _follow_chain(url: str, door: net.Door, *, verify: bool) -> Chain:
     jar = CookieJar()
 
     def ask(next_url: str) -> Response:
-        cookies = jar.header_for(next_url)
+        cookies = jar.header_for(next_url, time.time())
         answer = send_request(next_url, door, headers=[("Cookie", cookies)] if cookies else (), verify=verify)
         jar.take(next_url, answer.header_values("Set-Cookie"))
         return answer

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import urlsplit
 
 from readiness.probes.observatory.lists import registrable_domain
@@ -11,7 +12,11 @@ from readiness.probes.observatory.urls import clean_url, resolve_url
 # Elements whose content is text to a browser, so that a <script> in there is none.
 _TEXT_ELEMENTS = frozenset({"textarea", "title", "iframe", "xmp", "noembed", "noframes", "plaintext"})
 _FOREIGN_ROOTS = frozenset({"svg", "math"})
-_HTML_ISLANDS = frozenset({"foreignobject", "desc", "title", "annotation-xml"})  # HTML again inside a foreign root
+_HTML_ISLANDS = {  # HTML again inside a foreign root
+    "svg": frozenset({"foreignobject", "desc", "title"}),
+    "math": frozenset({"mi", "mo", "mn", "ms", "mtext", "annotation-xml"}),
+}
+_HTML_ANNOTATIONS = frozenset({"text/html", "application/xhtml+xml"})
 # Elements that end a foreign root wherever they are opened in it, because authors forget to close it.
 _BREAKOUTS = frozenset(
     {"b", "big", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em", "embed", "head", "hr"}
@@ -19,7 +24,9 @@ _BREAKOUTS = frozenset(
     | {"ruby", "s", "small", "span", "strong", "strike", "sub", "sup", "table", "tt", "u", "ul", "var"}
 )
 _COMMENT_END = re.compile(r"--!?>")
+_SCRIPT_MARK = re.compile(r"<!--|-->|</?script(?=[\s/>])", re.IGNORECASE)
 _WHITE_SPACE = " \t\n\f\r"
+_BEFORE_BODY = frozenset({"html", "head", "base", "link", "meta", "noscript", "script", "style", "template", "title"})
 _WEB_SCHEMES = ("http", "https")
 _PROTOCOL_RELATIVE = re.compile(r"//[^/]")
 # From best to worst; the worst script decides, whatever the modifiers say.
@@ -58,6 +65,29 @@ def read_page(body: bytes) -> Page:
     return reader.page
 
 
+class _ScriptEnd:
+    """Finds where a script ends, with the one method of a pattern that HTMLParser uses.
+
+    In a script, <!-- makes the next <script ... </script> a part of its text.
+    """
+
+    def search(self, text: str, start: int) -> re.Match[str] | None:
+        is_escaped = is_nested = False
+        for mark in _SCRIPT_MARK.finditer(text, start):
+            word = mark[0].lower()
+            if word == "<!--":
+                is_escaped = True
+            elif word == "-->":
+                is_escaped = is_nested = False
+            elif word == "<script":
+                is_nested = is_escaped
+            elif is_nested:
+                is_nested = False
+            else:
+                return mark
+        return None
+
+
 class _PageReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -66,17 +96,22 @@ class _PageReader(HTMLParser):
         self._noscript_depth = 0
         self._text_element: str | None = None
         self._foreign: list[str] = []
+        self._has_body = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._text_element is not None:
             return
+        if tag == "frameset" and not self._has_body:
+            self._text_element = "plaintext"  # a page of frames has no scripts of its own after this
+            return
+        self._has_body = self._has_body or tag not in _BEFORE_BODY
         if tag in _TEXT_ELEMENTS and not self._is_foreign:
             self._text_element = tag
         elif tag == "template":
             self._template_depth += 1
         elif tag == "noscript":
             self._noscript_depth += 1
-        elif tag in _FOREIGN_ROOTS or (self._foreign and tag in _HTML_ISLANDS):
+        elif tag in _FOREIGN_ROOTS or self._opens_island(tag, attrs):
             self._foreign.append(tag)
         elif not self._template_depth:
             if tag in _BREAKOUTS and self._is_foreign:
@@ -91,6 +126,10 @@ class _PageReader(HTMLParser):
         self.handle_starttag(tag, attrs)  # HTML knows no self-closing scripts
         if tag in self.CDATA_CONTENT_ELEMENTS:
             self.set_cdata_mode(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem is None and self._text_element is None and data.strip(_WHITE_SPACE):
+            self._has_body = True
 
     def handle_endtag(self, tag: str) -> None:
         if self._text_element is not None:
@@ -112,6 +151,19 @@ class _PageReader(HTMLParser):
         end = _COMMENT_END.search(self.rawdata, start)
         return end.end() if end else len(self.rawdata)
 
+    def set_cdata_mode(self, elem: str, **options: Any) -> None:
+        """Take what follows as text up to the element's end; in SVG and MathML scripts and styles are markup."""
+        if self._is_foreign:
+            return
+        super().set_cdata_mode(elem, **options)
+        if elem == "script":
+            self.interesting = _ScriptEnd()  # type: ignore[assignment]
+
+    def _opens_island(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
+        if not self._is_foreign or tag not in _HTML_ISLANDS[self._foreign[-1]]:
+            return False
+        return tag != "annotation-xml" or (dict(attrs).get("encoding") or "").lower() in _HTML_ANNOTATIONS
+
     @property
     def _is_foreign(self) -> bool:
         return bool(self._foreign) and self._foreign[-1] in _FOREIGN_ROOTS
@@ -132,21 +184,24 @@ class _PageReader(HTMLParser):
             self.page.referrer_meta = content
 
 
-def judge_sri(page: Page, host: str) -> str:
-    """Return the result code of the subresource-integrity test for an HTML page of `host`."""
+def judge_sri(page: Page, host: str, *, is_https: bool) -> str:
+    """Return the result code of the subresource-integrity test for an HTML page of `host`, served over https or not."""
     if not page.scripts:
         return "sri-not-implemented-but-no-scripts-loaded"
-    codes = [code for script in page.scripts if (code := _judge_script(script, page.base_href, host)) is not None]
+    codes = [
+        code for script in page.scripts if (code := _judge_script(script, page.base_href, host, is_https)) is not None
+    ]
     return max(codes, key=SRI_SEVERITY.index, default="sri-not-implemented-but-all-scripts-loaded-from-secure-origin")
 
 
-def _judge_script(script: Script, base_href: str | None, host: str) -> str | None:
+def _judge_script(script: Script, base_href: str | None, host: str, is_https: bool) -> str | None:
     """Return what one script says about the page; None for an own script without integrity, or an inline one."""
     if not script.src:
         return None
     scheme, script_host = _locate(script.src, base_href)
     if script_host is None or _is_same_site(script_host, host):
-        return SRI_SEVERITY[1] if script.integrity and scheme != "http" else None
+        is_secure = is_https if script_host is None else scheme == "https"
+        return SRI_SEVERITY[1] if script.integrity and is_secure else None
     if scheme == "https":
         return SRI_SEVERITY[0] if script.integrity else SRI_SEVERITY[3]
     return SRI_SEVERITY[2] if script.integrity else SRI_SEVERITY[4]

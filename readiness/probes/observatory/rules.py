@@ -37,9 +37,11 @@ def run_tests(site: Site) -> dict[str, str]:
         "redirection": judge_redirection(site.http),
         "referrer-policy": judge_referrer(answer, page),
         "strict-transport-security": hsts,
-        "subresource-integrity": judge_sri(page, site.host) if page else "sri-not-implemented-response-not-html",
+        "subresource-integrity": judge_sri(page, site.host, is_https=site.is_https)
+        if page
+        else "sri-not-implemented-response-not-html",
         "x-content-type-options": judge_xcto(answer),
-        "x-frame-options": judge_xfo(answer, policy, csp),
+        "x-frame-options": judge_xfo(answer, policy),
     }
 
 
@@ -140,14 +142,12 @@ def judge_xcto(answer: Response) -> str:
     return "x-content-type-options-nosniff" if value == "nosniff" else "x-content-type-options-header-invalid"
 
 
-def judge_xfo(answer: Response, policy: Policy, csp: str) -> str:
-    """Return the result code of the x-frame-options test; frame-ancestors of a policy in force replaces the header."""
-    in_force = csp not in (
-        "csp-header-invalid",
-        "csp-not-implemented",
-        "csp-not-implemented-but-reporting-enabled",
-    )
-    if "frame-ancestors" in policy.directives and in_force:
+def judge_xfo(answer: Response, policy: Policy) -> str:
+    """Return the result code of the x-frame-options test; frame-ancestors of a policy in force replaces the header.
+
+    A policy that parses is in force here, also one that the content-security-policy test calls invalid.
+    """
+    if "frame-ancestors" in policy.directives and policy.is_in_force:
         return "x-frame-options-implemented-via-csp"
     value = (joined_header(answer, "X-Frame-Options") or "").strip().lower()
     if not value:

@@ -1,7 +1,6 @@
 """What the rules read: the two chains of answers of one host, joined headers, and the OPTIONS answer. Pure values."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from readiness.probes.http_client import Response
 from readiness.probes.observatory.cookies import Cookie, CookieJar
@@ -52,7 +51,8 @@ class Site:
 
     @property
     def is_https(self) -> bool:
-        return self.auto is not None and urlsplit(self.auto.final.url).scheme == "https"
+        """Whether the https URL answered, wherever its chain ends: so the rules decide what a site on https is."""
+        return self.https is not None
 
 
 def joined_header(response: Response, name: str) -> str | None:

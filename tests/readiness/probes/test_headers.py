@@ -6,11 +6,14 @@ import pytest
 
 from readiness.probes.base import ErrorReason, ProbeResult, Status, TargetEndpoint
 from readiness.probes.header_findings import SENTENCES
+from readiness.probes.header_fixes import FIXES
 from readiness.probes.headers import HeadersProbe, scan_urls
+from readiness.probes.http_client import Latency, Response
 from readiness.probes.observatory.cookies import CookieJar, judge_cookies, parse_set_cookie
 from readiness.probes.observatory.page import judge_sri, read_page
-from readiness.probes.observatory.rules import judge_hsts_value
+from readiness.probes.observatory.rules import judge_hsts_value, run_tests
 from readiness.probes.observatory.score import MODIFIERS, grade_score, score_tests
+from readiness.probes.observatory.site import Chain, Site
 from tests.servers import hostile
 from tests.servers.certificates import make_certificate, make_root
 from tests.servers.probing import find, lead_to, make_target, probe_now
@@ -68,6 +71,18 @@ def test_it_fails_a_plain_site_with_poor_headers_and_says_what_to_write_where() 
         assert finding.status is Status.FAIL
         assert all(f"{server}: " in finding.fix for server in ("Django", "nginx", "Caddy"))
     assert "hunter2" not in json.dumps(result.as_json_object())
+
+
+def test_it_has_a_snippet_for_every_test_and_every_server() -> None:
+    tests = set(run_tests_of_an_empty_site())
+    assert len(tests) == 10
+    for name in tests:
+        assert all(f"{server}: " in FIXES[name] for server in ("Django", "Helmet", "nginx", "Caddy")), name
+
+
+def run_tests_of_an_empty_site() -> dict[str, str]:
+    answer = Response(f"https://{HOST}/", 200, (), b"", False, Latency(1, 1, 1, 1), True)
+    return run_tests(Site(HOST, None, Chain((answer,), True, CookieJar()), None))
 
 
 def test_it_warns_of_a_site_that_lacks_one_header() -> None:
@@ -221,9 +236,29 @@ def test_it_drops_the_cookies_that_browsers_drop(line: str, kept: bool) -> None:
 def test_it_sends_cookies_back_only_where_they_belong() -> None:
     jar = CookieJar()
     jar.take(f"https://{HOST}/a/b", ["one=1; Path=/a", "two=2; Secure", "three=3; Domain=preflight.test; Path=/"])
-    assert jar.header_for(f"http://{HOST}/a/c") == "one=1; three=3"
-    assert jar.header_for(f"https://{HOST}/a/c") == "one=1; two=2; three=3"
-    assert jar.header_for("https://other.preflight.test/") == "three=3"
+    assert jar.header_for(f"http://{HOST}/a/c", 0) == "one=1; three=3"
+    assert jar.header_for(f"https://{HOST}/a/c", 0) == "one=1; two=2; three=3"
+    assert jar.header_for("https://other.preflight.test/", 0) == "three=3"
+
+
+@pytest.mark.parametrize(
+    ("line", "kept", "sent"),
+    [
+        ("a=1; Max-Age=0", 0, ""),
+        ("a=1; Max-Age=-5", 0, ""),
+        ("a=1; Max-Age=0; Path=/other", 1, ""),
+        ("a=1; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT", 1, "a=1"),
+        ("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT", 0, ""),
+        ("a=1; Expires=Wed, 01 Jan 2031 00:00:00 GMT", 1, "a=1"),
+        ("a=1; Expires=never; Max-Age=soon", 1, "a=1"),
+    ],
+)
+def test_it_forgets_a_deleted_cookie_when_it_would_go_out(line: str, kept: int, sent: str) -> None:
+    jar = CookieJar()
+    jar.take(f"https://{HOST}/", [line])
+    assert len(jar.cookies()) == 1
+    assert jar.header_for(f"https://{HOST}/", 1_790_000_000) == sent
+    assert len(jar.cookies()) == kept
 
 
 def test_it_softens_a_missing_secure_flag_only_when_hsts_passes() -> None:
@@ -261,7 +296,7 @@ def test_it_reads_hsts_with_the_scanners_quirks(value: str, code: str) -> None:
     ],
 )
 def test_it_does_not_count_scripts_that_are_none(html: str) -> None:
-    assert judge_sri(read_page(html.encode()), HOST) == "sri-not-implemented-but-no-scripts-loaded"
+    assert judge_sri(read_page(html.encode()), HOST, is_https=True) == "sri-not-implemented-but-no-scripts-loaded"
 
 
 @pytest.mark.parametrize(
@@ -287,7 +322,7 @@ def test_it_does_not_count_scripts_that_are_none(html: str) -> None:
     ],
 )
 def test_it_tells_own_scripts_from_foreign_ones(html: str, code: str) -> None:
-    assert code in judge_sri(read_page(html.encode()), HOST)
+    assert code in judge_sri(read_page(html.encode()), HOST, is_https=True)
 
 
 def test_it_reads_any_bytes_as_a_page() -> None:

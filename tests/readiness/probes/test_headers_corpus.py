@@ -74,7 +74,14 @@ def list_differences(golden: dict[str, Any], results: dict[str, ProbeResult]) ->
     return {case: found for case, found in differences.items() if found}
 
 
-@pytest.mark.parametrize(("cases", "golden"), [("cases.json", "golden.json"), ("edge_cases.json", "edge_golden.json")])
+@pytest.mark.parametrize(
+    ("cases", "golden"),
+    [
+        ("cases.json", "golden.json"),
+        ("edge_cases.json", "edge_golden.json"),
+        ("later_cases.json", "later_golden.json"),
+    ],
+)
 def test_it_agrees_with_the_observatory(cases: str, golden: str) -> None:
     wanted = load_golden(golden)
     results = scan_corpus(cases)

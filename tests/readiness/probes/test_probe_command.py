@@ -1,16 +1,21 @@
 """`manage.py probe`: what it prints, and its exit status. It needs no database."""
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from readiness.management.commands.probe import parse_connect_to
 from readiness.probes.base import ConnectTo, Finding, ProbeResult, Status
 from readiness.probes.report import format_table
+from tests.conftest import Server
 from tests.servers import hostile
 from tests.servers.certificates import make_certificate, make_root
 from tests.servers.sockets import serve
@@ -85,6 +90,90 @@ def test_it_names_each_bad_target_without_a_traceback_or_a_secret() -> None:
     assert code == 3
     assert [line["reason"] for line in lines] == ["bad_dsn", "bad_dsn"]
     assert "hunter2" not in output and "Traceback" not in output
+
+
+BAD_INPUTS: dict[str, tuple[str, str, str]] = {
+    # what -> (kind, target, reason); {url} is a database that is there
+    "a DSN that does not parse": ("postgres", "postgresql://app:hunter2@[::1", "bad_dsn"),
+    "a DSN of unknown words": ("postgres", "host=db pasword=hunter2", "bad_dsn"),
+    "a DSN with a port that is none": ("postgres", "postgresql://app:hunter2@127.0.0.1:99999/x", "bad_dsn"),
+    "another engine": ("postgres", "mysql://app:hunter2@db.example.org/x", "wrong_engine"),
+    "a database host that does not resolve": (
+        "postgres",
+        "postgresql://app:hunter2@nowhere.invalid/x",
+        "host_not_found",
+    ),
+    "a wrong password": ("postgres", "{url_with_wrong_password}", "authentication_failed"),
+    "a database that is not there": ("postgres", "{url_of_no_database}", "database_not_found"),
+    "a database where nobody listens": ("postgres", "postgresql://app:hunter2@127.0.0.1:1/x", "refused"),
+    "a URL with credentials": ("http", "https://app:hunter2@www.preflight.test/", "credentials_in_url"),
+    "a URL with credentials for tls": ("tls", "https://app:hunter2@www.preflight.test/", "credentials_in_url"),
+    "a URL with credentials for headers": ("headers", "http://app:hunter2@www.preflight.test/", "credentials_in_url"),
+    "a URL with credentials for dns": ("dns", "https://app:hunter2@www.preflight.test/", "credentials_in_url"),
+    "a host that does not resolve": ("http", "nowhere.invalid", "host_not_found"),
+    "a host that does not resolve for tls": ("tls", "nowhere.invalid:8443", "host_not_found"),
+    "a host that does not resolve for headers": ("headers", "https://nowhere.invalid/", "host_not_found"),
+    "a database's certificate at a host that does not resolve": (
+        "tls",
+        "postgres://app:hunter2@nowhere.invalid:5432",
+        "host_not_found",
+    ),
+    "a scheme that is none": ("http", "gopher://example.org/", "bad_target"),
+    "a port that is none": ("tls", "example.org:99999", "bad_target"),
+    "a port that is a password": ("http", "https://app:hunter2/x", "bad_target"),
+    "nothing": ("http", "", "bad_target"),
+    "a scenario that is no file": ("scenario", "/no/such/scenario.toml", "bad_target"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_each_bad_input_has_a_named_result_in_time_without_traceback_or_secret(name: str, server: Server) -> None:
+    kind, text, reason = BAD_INPUTS[name]
+    good = server.url("postgres")
+    password = good.partition("//")[2].partition("@")[0].partition(":")[2]
+    target = text.format(
+        url_with_wrong_password=good.replace(password, "hunter2"),
+        url_of_no_database=good.rpartition("/")[0] + "/no_such_database",
+    )
+    code, lines, output = run(kind, target, "--json", "--timeout", "5")
+    (line,) = lines
+    assert (line["reason"], code) == (reason, 1 if reason == "wrong_engine" else 3)
+    assert isinstance(line["duration_ms"], int) and line["duration_ms"] <= 6_000
+    findings: Any = line["findings"]
+    assert findings[0]["summary"]
+    assert "Traceback" not in output
+    assert "hunter2" not in output and password not in output
+
+
+def test_a_database_newer_than_anything_we_know_has_a_result_of_its_own(server: Server) -> None:
+    """A real server behind a wire that writes another version where the server says its own."""
+    number = server.connect().execute("SHOW server_version_num").fetchone()[0]  # type: ignore[index]
+    major, minor = int(number) // 10_000, int(number) % 10_000
+    lies = {f"{number}".encode(): f"99{minor:04}".encode(), f"{major}.{minor}".encode(): f"99.{minor}".encode()}
+    port = int(server.url("postgres").rpartition(":")[2].partition("/")[0])
+
+    def pass_on(sock: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as upstream:
+            threading.Thread(target=_copy, args=(sock, upstream, {}), daemon=True).start()
+            _copy(upstream, sock, lies)
+
+    with serve(pass_on) as wire:
+        url = server.url("postgres").replace(f":{port}/", f":{wire.port}/")
+        _, lines, output = run("postgres", url, "--json")
+    findings: Any = lines[0]["findings"]
+    (version,) = [finding for finding in findings if finding["id"] == "version"]
+    assert "PostgreSQL 99 is newer than" in version["summary"]
+    assert lines[0]["reason"] != "internal" and lines[0]["status"] in ("pass", "warn", "fail")
+    assert "Traceback" not in output
+
+
+def _copy(source: socket.socket, target: socket.socket, lies: dict[bytes, bytes]) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            for truth, lie in lies.items():
+                data = data.replace(truth, lie)
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def test_it_masks_a_password_in_the_target_it_prints() -> None:

@@ -3,17 +3,21 @@
 import contextlib
 import socket
 import ssl
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from readiness.probes.base import ErrorReason, ProbeResult, Status, TargetEndpoint, TargetOptions
 from readiness.probes.tls import TlsProbe
+from readiness.probes.tls_judgement import FAILURES
 from tests.servers import hostile
 from tests.servers.certificates import (
     Identity,
@@ -71,6 +75,8 @@ def test_it_passes_a_good_server_and_reports_exactly_the_promised_data() -> None
 
 UNKNOWN_ROOT = make_root("Somebody's Root")
 EXPIRED: dict[str, Any] = {"starts_in": timedelta(days=-90), "ends_in": timedelta(days=-2, hours=-1)}
+RELATED_ROOT = make_root("Preflight Rogue CA")
+LOWER_CA = make_certificate("Preflight Lower CA", INTERMEDIATE, is_ca=True)
 NO_CA = make_certificate("Preflight Not A CA", ROOT)
 NO_SIGNER = make_certificate("Preflight Not A Signer", ROOT, is_ca=True, may_sign=False)
 SHORT_CA = make_certificate("Preflight Short CA", ROOT, is_ca=True, path_length=0)
@@ -105,6 +111,18 @@ FAULTS: dict[str, tuple[Identity, str, bool, bool]] = {
     "no intermediate, but its address": (
         issue(issuer=make_certificate("X1", ROOT, is_ca=True), issuer_url="http://ca.preflight.test/x1.crt").sending(),
         "incomplete_chain",
+        False,
+        True,
+    ),
+    "the second of two intermediates": (
+        issue(issuer=LOWER_CA).sending(LOWER_CA),
+        "incomplete_chain",
+        False,
+        True,
+    ),
+    "unknown root behind an intermediate, related by name": (
+        make_certificate(HOST, make_certificate("Preflight Issuing", RELATED_ROOT, is_ca=True), hosts=[HOST]),
+        "untrusted_root",
         False,
         True,
     ),
@@ -145,6 +163,72 @@ def test_it_warns_of_an_expiry_that_comes_soon(days: int) -> None:
     assert (result.status, result.data["days_left"]) == (Status.WARN, days)
     assert "expires_soon" in result.data["warnings"]
     assert "renewal is late" in find(result, "expiry").summary
+
+
+@pytest.mark.parametrize(("days", "mark"), [(0, 1), (1, 1), (2, 3), (7, 7), (8, 14), (21, 21)])
+def test_it_names_the_mark_of_days_left_that_is_passed(days: int, mark: int) -> None:
+    result = look_at(issue(starts_in=timedelta(days=-300), ends_in=timedelta(days=days, hours=1)))
+    assert f"past the mark of {mark} days" in find(result, "expiry").detail
+
+
+def test_it_takes_other_marks() -> None:
+    identity = issue(starts_in=timedelta(days=-300), ends_in=timedelta(days=25, hours=1))
+    assert look_at(identity).status is Status.PASS
+    result = look_at(identity, expiry_days=(30, 10))
+    assert (result.status, result.data["warnings"]) == (Status.WARN, ["expires_soon"])
+
+
+@pytest.mark.parametrize(
+    ("lived", "left", "status", "says"),
+    [
+        # Ninety days: due with thirty left, late when it was not done two days later.
+        (timedelta(days=50), timedelta(days=40), Status.PASS, "its automatic renewal is due on"),
+        (timedelta(days=61), timedelta(days=29), Status.PASS, "its automatic renewal is due on"),
+        (timedelta(days=63), timedelta(days=27), Status.WARN, "Its automatic renewal is late: it was due on"),
+        # Six days, which are renewed after four: the slack shrinks with them.
+        (timedelta(days=3), timedelta(days=3), Status.WARN, "its automatic renewal is due on"),
+        (timedelta(days=5), timedelta(days=1), Status.WARN, "Its automatic renewal is late"),
+        # A year is renewed by hand.
+        (timedelta(days=300), timedelta(days=65), Status.PASS, "valid for 65 days more."),
+    ],
+)
+def test_it_says_when_an_automatic_renewal_is_due_or_late(
+    lived: timedelta, left: timedelta, status: Status, says: str
+) -> None:
+    result = look_at(issue(starts_in=-lived, ends_in=left + timedelta(minutes=5)))
+    finding = find(result, "expiry")
+    assert (result.status, finding.status) == (status, status)
+    assert says in f"{finding.summary} {finding.detail}"
+    assert ("renewal" in finding.detail + finding.summary) is (lived + left <= timedelta(days=100))
+
+
+def test_it_shows_no_certificate_where_what_is_sent_cannot_be_read() -> None:
+    """One extension renamed to another that is there already: OpenSSL serves it, no reader may take it."""
+    good = make_certificate(HOST, ROOT, hosts=[HOST])
+    der = good.certificate.public_bytes(Encoding.DER)
+    key_usage, names = (bytes.fromhex(oid) for oid in ("0603551d25", "0603551d11"))
+    assert der.count(key_usage) == 1
+    with serve_tls(
+        make_web_handler(HSTS), good, lambda context: load_der(context, der.replace(key_usage, names), good)
+    ) as server:
+        target = make_target(f"https://{HOST}/", ca_pem=ROOT.pem, connect_to=(lead_to(server, port=443),))
+        result = probe_now(TlsProbe(), target)
+    assert (result.status, result.data["failure"], result.data["grade"]) == (Status.FAIL, "no_certificate", "F")
+    assert (result.data["trusted"], result.data["hostname_ok"], result.data["days_left"]) == (False, False, None)
+
+
+def load_der(context: ssl.SSLContext, der: bytes, identity: Identity) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
+        chain.write_text(ssl.DER_cert_to_PEM_cert(der))
+        key.write_text(identity.key_pem)
+        context.load_cert_chain(chain, key)
+
+
+def test_every_code_has_a_server_here() -> None:
+    seen = {failure for _, failure, _, _ in FAULTS.values()}
+    seen |= {"legacy_protocol", "no_certificate", "client_cert_required", "handshake_refused", "not_tls", "timeout"}
+    assert seen | {"closed", "refused"} == set(FAILURES)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +335,14 @@ def test_it_warns_of_a_long_lifetime_a_root_and_a_wrong_order() -> None:
     second = make_certificate("Preflight Second Intermediate", INTERMEDIATE, is_ca=True)
     swapped = issue(issuer=second).sending(INTERMEDIATE, second)
     assert look_at(swapped).data["warnings"] == ["wrong_order"]
+
+
+def test_it_does_not_hold_against_a_site_what_only_its_old_clients_need() -> None:
+    """A cross-signed root: new clients stop at the root they know, old ones go on to a weak one."""
+    weak = make_certificate("Preflight Old Root", is_ca=True, key=make_rsa_key(1024))
+    cross = make_certificate("Preflight Test Root", weak, is_ca=True, key=ROOT.key)
+    result = look_at(GOOD.sending(INTERMEDIATE, cross, weak))
+    assert (result.data["trusted"], result.data["failure"]) == (True, None)
 
 
 def test_it_takes_a_self_signed_certificate_that_is_itself_the_given_root() -> None:
