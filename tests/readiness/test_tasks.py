@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -386,3 +388,82 @@ def test_it_gives_a_heavy_kind_no_more_than_its_own_deadline() -> None:
 
     assert tasks._with_timeout(Target(label="x", timeout_seconds=45), schedule).timeout_seconds == 45
     assert tasks._with_timeout(Target(label="x", timeout_seconds=15), light).timeout_seconds == 30
+
+
+def work_off(batches: list[tuple[list[int], str]]) -> None:
+    """Runs queued batches as a worker would, on a connection of its own."""
+    try:
+        for batch, claim in batches:
+            tasks.run_probes(batch, claim)
+    finally:
+        connection.close()
+
+
+def read_queue() -> list[tuple[list[int], str]]:
+    return [tuple(queued.task["args"]) for queued in OrmQ.objects.order_by("pk")]
+
+
+def watch_only(kind: str) -> None:
+    ProbeSchedule.objects.exclude(kind=kind).update(is_enabled=False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_that_are_both_given_every_batch_run_no_probe_twice(settings: Settings) -> None:
+    settings.PROBE_CONCURRENCY = 1
+    with ExitStack() as stack:
+        sites = [stack.enter_context(serve_site(Answer())) for _ in range(6)]
+        for number, site in enumerate(sites):
+            make_site(f"shop-{number}", site.url)
+        claims.sync_schedules(timezone.now())
+        watch_only("tls")  # one connection a run
+        tasks.tick()
+        batches = read_queue()
+        assert len(batches) == 3
+
+        workers = [threading.Thread(target=work_off, args=(batches[:: 1 - 2 * number],)) for number in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+        assert [len(site.connections) for site in sites] == [1] * 6
+    assert ProbeRun.objects.count() == 6
+    assert not ProbeSchedule.objects.exclude(claimed_until=None).exists()
+
+
+def test_it_skips_a_batch_that_waited_so_long_that_it_was_queued_again() -> None:
+    with serve_site(Answer()) as site:
+        make_site("shop", site.url)
+        claims.sync_schedules(timezone.now())
+        watch_only("tls")
+        tasks.tick()
+        ProbeSchedule.objects.filter(kind="tls").update(claimed_until=timezone.now() - timedelta(seconds=1))
+        tasks.tick()
+        (old, old_claim), (new, new_claim) = read_queue()
+
+        assert tasks.run_probes(old, old_claim) == "0 results, 0 changes"
+        assert ProbeSchedule.objects.exclude(claimed_until=None).get().pk in new
+        assert tasks.run_probes(new, new_claim) == "1 results, 1 changes"
+        assert tasks.run_probes(new, new_claim) == "0 results, 0 changes"
+
+        assert len(site.connections) == 1
+
+
+def test_it_gives_back_no_claim_that_is_another_workers_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that was held up (a suspended machine) comes back while another probes the same."""
+    with serve_site(Answer()) as site:
+        make_site("shop", site.url)
+        claims.sync_schedules(timezone.now())
+        watch_only("tls")
+        tasks.tick()
+        ((batch, claim),) = read_queue()
+        others = timezone.now() + timedelta(seconds=99)
+
+        def lose_claim() -> list[Any]:
+            ProbeSchedule.objects.filter(kind="tls").update(claimed_until=others)
+            return []
+
+        monkeypatch.setattr(tasks, "load_windows", lose_claim)
+        tasks.run_probes(batch, claim)
+
+    assert ProbeSchedule.objects.get(kind="tls").claimed_until == others
