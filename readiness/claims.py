@@ -175,6 +175,19 @@ def look_again_soon(schedule_ids: Collection[int], now: datetime) -> None:
     )
 
 
+def change_schedule(schedule: ProbeSchedule, changed: Collection[str], now: datetime) -> None:
+    """Stores the fields that a person changed, and nothing of what workers write meanwhile.
+
+    A shorter interval counts from now, not from the next run that was planned with the longer one.
+    """
+    if not changed:
+        return
+    schedule.save(update_fields=list(changed))
+    if "interval_seconds" in changed:
+        soonest = now + timedelta(seconds=schedule.interval_seconds)
+        ProbeSchedule.objects.filter(pk=schedule.pk).update(next_run_at=Least("next_run_at", Value(soonest)))
+
+
 def take_up(schedule_ids: Collection[int], claim: datetime | None, now: datetime) -> tuple[list[int], datetime]:
     """Begins with what was claimed until ``claim``: returns the ids that are still so, and their new claim.
 

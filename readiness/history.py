@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Q
 
 from readiness.models import Environment, ProbeRollup, ProbeRun, ProbeSchedule, ProbeState
 from readiness.probes.base import Status
 from readiness.probes.difference import Change, compare_findings
 from readiness.probes.maintenance import Window, is_covered
-from readiness.probes.uptime import Uptime, add_up
+from readiness.probes.uptime import Standing, Uptime, account, add_up
 
 PERIODS = (
     ("24 hours", timedelta(hours=24), "h"),
@@ -22,23 +24,60 @@ RUNS_SHOWN = 100
 BAD_STATUSES = (Status.FAIL.value, Status.ERROR.value)
 
 
-def read_uptimes(environment: Environment, kind: str, now: datetime) -> list[tuple[str, Uptime]]:
-    """Uptime of every period, maintenance excluded, in two queries; a period is no longer than there are results."""
+def read_uptimes(
+    environment: Environment, kind: str, now: datetime, state: ProbeState | None, interval_seconds: int
+) -> list[tuple[str, Uptime]]:
+    """Uptime of every period, maintenance excluded, in two queries; a period is no longer than there are results.
+
+    Each begins with the whole hour or day (UTC) in which it began: what is summed up cannot be cut. The time since the
+    newest result, which ``state`` knows, is not summed up yet and counts as that one stood.
+    """
     rows = ProbeRollup.objects.filter(environment=environment, kind=kind)
     first = rows.filter(period="h").order_by("starts_at").values_list("starts_at", flat=True).first()
     if first is None:
         return []
+    # Nothing was known before there was anything to know.
+    first = min(max(first, environment.created_at), now)
+    starts = [(period, _floor(now - length, period)) for _, length, period in PERIODS]
+    needed = [Q(period=period, starts_at__gte=min(at for other, at in starts if other == period)) for period in "hd"]
     kept = list(
-        rows.filter(starts_at__gte=now - timedelta(days=366)).values_list(
+        rows.filter(needed[0] | needed[1]).values_list(
             "period", "starts_at", "up_seconds", "down_seconds", "maintenance_seconds"
         )
     )
+    newest = _account_newest(state, interval_seconds, now)
     uptimes = []
-    for title, length, period in PERIODS:
-        start = max(now - length, first)
-        within = [row[2:] for row in kept if row[0] == period and row[1] > now - length]
-        uptimes.append((title, add_up(within, (now - start).total_seconds())))
+    for (title, _, _), (period, start) in zip(PERIODS, starts, strict=True):
+        within = [row[2:] for row in kept if row[0] == period and row[1] >= start]
+        within += [seconds for hour, seconds in newest if hour >= start]
+        uptimes.append((title, add_up(within, (now - max(start, first)).total_seconds())))
     return uptimes
+
+
+def _account_newest(
+    state: ProbeState | None, interval_seconds: int, now: datetime
+) -> list[tuple[datetime, tuple[float, float, float]]]:
+    """(hour, (up, down, maintenance) seconds) of the time since the newest result."""
+    if state is None or not state.standing:
+        return []
+    standing = Standing(state.standing)
+    return [
+        (
+            stretch.hour,
+            (
+                stretch.seconds * (standing is Standing.UP),
+                stretch.seconds * (standing is Standing.DOWN),
+                stretch.seconds * (standing is Standing.MAINTENANCE),
+            ),
+        )
+        for stretch in account(state.observed_at, now, standing, interval_seconds)
+    ]
+
+
+def _floor(at: datetime, period: str) -> datetime:
+    """The beginning of the hour or day (UTC) of ``at``."""
+    hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour if period == ProbeRollup.Period.HOUR else hour.replace(hour=0)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def test_it_shows_uptime_and_what_the_newest_run_changed(shop: Environment, lea:
 
     assert "New in the newest run" in page
     assert "before: It answers in minute 1." in page
-    assert "100 %" in page
+    assert "66." in page  # two of three minutes, the one since the newest run included
     assert 'class="course"' in page
 
 
@@ -179,3 +179,66 @@ def test_it_shows_what_the_browser_saw_to_those_who_may_look_inside(
 
     assert address not in sign_in(sam).get(probes_url()).content.decode()
     assert sign_in(sam).get(address).status_code == 403
+
+
+def test_it_shows_how_one_kind_stands_and_what_to_do(shop: Environment, lea: User, sign_in: SignIn) -> None:
+    connect(shop)
+    finding = {"id": "x", "status": "warn", "summary": "A slot is idle.", "detail": "", "fix": "Drop it."}
+    make_state(shop, "postgres", "warn", findings=[finding], beats="ppw")
+
+    page = sign_in(lea).get(probes_url("probe_history", "postgres")).content.decode()
+
+    assert "A slot is idle." in page
+    assert "Drop it." in page
+    assert 'class="beats"' in page
+    assert "How it is probed" not in page  # a team lead changes nothing
+
+
+def test_it_never_shows_an_old_result_of_one_kind_as_good(shop: Environment, lea: User, sign_in: SignIn) -> None:
+    connect(shop)
+    finding = {"id": "x", "status": "pass", "summary": "All is well.", "detail": "", "fix": ""}
+    make_state(shop, "http", findings=[finding], observed_at=timezone.now() - timedelta(hours=1))
+
+    page = sign_in(lea).get(probes_url("probe_history", "http")).content.decode()
+
+    assert "Out of date" in page
+    assert 'class="status pass' not in page
+
+
+PATIENCE = {"jitter_seconds": "6", "failures_before_down": "3", "successes_before_up": "2", "retry_seconds": "5"}
+
+
+def test_it_changes_how_often_and_how_patiently_a_kind_is_probed(
+    shop: Environment, otto: User, sign_in: SignIn
+) -> None:
+    connect(shop)
+    schedule = ProbeSchedule.objects.get(environment=shop, kind="http")
+    ProbeSchedule.objects.filter(pk=schedule.pk).update(next_run_at=timezone.now() + timedelta(days=1))
+    browser = sign_in(otto)
+
+    page = browser.post(
+        probes_url("change_probing", "http"),
+        {**PATIENCE, "is_enabled": "on", "interval_seconds": "120", "timeout_seconds": ""},
+        follow=True,
+    )
+
+    assert "Saved." in page.content.decode()
+    schedule.refresh_from_db()
+    assert (schedule.interval_seconds, schedule.jitter_seconds, schedule.timeout_seconds) == (120, 6, None)
+    assert (schedule.failures_before_down, schedule.successes_before_up, schedule.retry_seconds) == (3, 2, 5)
+    assert schedule.next_run_at <= timezone.now() + timedelta(seconds=120)
+
+
+def test_it_says_what_is_wrong_with_a_schedule_and_keeps_the_page(
+    shop: Environment, otto: User, lea: User, sign_in: SignIn
+) -> None:
+    connect(shop)
+    fields = {**PATIENCE, "jitter_seconds": "40", "is_enabled": "on", "interval_seconds": "60"}
+
+    answer = sign_in(otto).post(probes_url("change_probing", "http"), fields)
+
+    assert answer.status_code == 400
+    assert "Jitter is at most half of the interval: 30 seconds." in answer.content.decode()
+    assert ProbeSchedule.objects.get(environment=shop, kind="http").jitter_seconds == 0
+    assert sign_in(lea).post(probes_url("change_probing", "http"), fields).status_code == 403
+    assert sign_in(otto).post(probes_url("change_probing", "astrology"), fields).status_code == 404
