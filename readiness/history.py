@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from statistics import median_low
 
 from django.db.models import Q
 
@@ -88,9 +89,32 @@ class Course:
     changes: Sequence[Change]
 
     @property
+    def notable_changes(self) -> list[Change]:
+        """Those where something came, went, was judged differently, or is not well."""
+        return [change for change in self.changes if not _is_figure(change)]
+
+    @property
+    def changed_figures(self) -> list[Change]:
+        """Those that were well and are: another round trip, another size."""
+        return [change for change in self.changes if _is_figure(change)]
+
+    @property
     def durations_ms(self) -> list[int]:
         """How long the runs took, oldest first."""
         return [run.duration_ms for run in reversed(self.runs)]
+
+    @property
+    def median_ms(self) -> int | None:
+        return median_low(self.durations_ms) if self.runs else None
+
+    @property
+    def slowest_ms(self) -> int | None:
+        return max(self.durations_ms, default=None)
+
+
+def _is_figure(change: Change) -> bool:
+    both = (change.before, change.after)
+    return all(row is not None and row["status"] == Status.PASS for row in both)
 
 
 def read_course(environment: Environment, kind: str) -> Course:

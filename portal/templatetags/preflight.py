@@ -26,6 +26,7 @@ from portal.words import (
     SHAPES,
     STATUS_WORDS,
     split_fix,
+    split_statements,
     word_age,
     word_bytes,
     word_duration_ms,
@@ -163,6 +164,12 @@ def passed(findings: Sequence[StoredFinding | Finding]) -> list[StoredFinding | 
 def fix_snippets(fix: str) -> list[tuple[str, str]]:
     """A fix as (stack, snippet) pairs."""
     return split_fix(fix)
+
+
+@register.filter
+def fix_statements(fix: str) -> list[tuple[bool, str]]:
+    """A fix with SQL in it as (is SQL, text) blocks; nothing for one without."""
+    return split_statements(fix)
 
 
 @register.simple_tag

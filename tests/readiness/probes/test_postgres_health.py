@@ -111,8 +111,9 @@ def test_it_shows_no_literal_of_a_statement(troubled: TroubledServer) -> None:
     assert all(each["calls"] and 0 <= each["share_percent"] <= 100 and len(each["text"]) <= 500 for each in top)
 
 
-def test_it_leaves_our_own_backups_alone(troubled: TroubledServer) -> None:
-    with psycopg.connect(troubled.dsn(), application_name="preflight backup 7 0a1b2c3d4e5f") as backup:
+@pytest.mark.parametrize("ours", ["preflight backup 7 0a1b2c3d4e5f", "preflight probe"])
+def test_it_leaves_our_own_backups_and_probes_alone(troubled: TroubledServer, ours: str) -> None:
+    with psycopg.connect(troubled.dsn(), application_name=ours) as backup:
         backup.execute("SELECT 1")
         pid = backup.info.backend_pid
         result = troubled.probe(MONITOR)

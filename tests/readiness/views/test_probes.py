@@ -16,6 +16,7 @@ from readiness import claims, evidence, results
 from readiness.models import Endpoint, Environment, ProbeRun, ProbeSchedule
 from readiness.probes.base import Finding, ProbeResult, Status
 from tests.readiness.factories import connect, make_state
+from tests.readiness.pages import read_text
 
 SignIn = Callable[[User], Client]
 
@@ -242,3 +243,23 @@ def test_it_says_what_is_wrong_with_a_schedule_and_keeps_the_page(
     assert ProbeSchedule.objects.get(environment=shop, kind="http").jitter_seconds == 0
     assert sign_in(lea).post(probes_url("change_probing", "http"), fields).status_code == 403
     assert sign_in(otto).post(probes_url("change_probing", "astrology"), fields).status_code == 404
+
+
+def test_it_folds_figures_that_changed_and_were_well_before_and_after(
+    shop: Environment, lea: User, sign_in: SignIn
+) -> None:
+    start = timezone.now() - timedelta(minutes=2)
+    for minute, status in enumerate([Status.PASS, Status.WARN]):
+        findings = (
+            Finding("reachable", Status.PASS, f"It answers in 0.{minute} ms."),
+            Finding("slots", status, f"{minute} slots are idle."),
+        )
+        result = ProbeResult("postgres", "main", status, findings=findings, duration_ms=10 + minute)
+        results.record([results.Observed(shop.pk, start + timedelta(minutes=minute), result)])
+
+    page = read_text(sign_in(lea).get(probes_url("probe_history", "postgres")))
+
+    changed = page.partition("New in the newest run")[2]
+    assert changed.index("1 slots are idle.") < changed.index("1 figure of what is well changed")
+    assert changed.index("1 figure of what is well changed") < changed.index("before: It answers in 0.0 ms.")
+    assert "half of them 10 ms or less, the slowest 11 ms" in page
