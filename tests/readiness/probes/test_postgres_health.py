@@ -111,16 +111,25 @@ def test_it_shows_no_literal_of_a_statement(troubled: TroubledServer) -> None:
     assert all(each["calls"] and 0 <= each["share_percent"] <= 100 and len(each["text"]) <= 500 for each in top)
 
 
+def wait_until_idle(server: TroubledServer, pid: int) -> None:
+    """Until the session has idled for longer than the threshold of these tests."""
+    server.wait_until(
+        f"SELECT state_change < clock_timestamp() - interval '20 ms' FROM pg_stat_activity WHERE pid = {pid}"
+    )
+
+
 @pytest.mark.parametrize("ours", ["preflight backup 7 0a1b2c3d4e5f", "preflight probe"])
 def test_it_leaves_our_own_backups_and_probes_alone(troubled: TroubledServer, ours: str) -> None:
     with psycopg.connect(troubled.dsn(), application_name=ours) as backup:
         backup.execute("SELECT 1")
         pid = backup.info.backend_pid
+        wait_until_idle(troubled, pid)
         result = troubled.probe(MONITOR)
         assert f"pid {pid}" not in str(find(result, "idle_in_transaction"))
     with psycopg.connect(troubled.dsn(), application_name="anything else") as other:
         other.execute("SELECT 1")
         pid = other.info.backend_pid
+        wait_until_idle(troubled, pid)
         assert f"pid {pid}" in str(find(troubled.probe(MONITOR), "idle_in_transaction"))
 
 
