@@ -21,6 +21,7 @@ from readiness.models import (
     Endpoint,
     Environment,
     ExpectedRecord,
+    MaintenanceWindow,
     ProbeRun,
     ProbeSchedule,
     ProbeState,
@@ -35,9 +36,9 @@ from tests.conftest import Server
 from tests.readiness.factories import connect, make_environment, make_state
 from tests.servers.dns import serve_zone
 from tests.servers.hostile import send_garbage, stay_silent
-from tests.servers.shop import EMAIL, PASSWORD, ROOT, Shop, serve_shop
+from tests.servers.shop import EMAIL, IDENTITY, PASSWORD, ROOT, Shop, serve_shop
 from tests.servers.sockets import serve
-from tests.servers.web import Answer, serve_site
+from tests.servers.web import Answer, serve_https_site, serve_site
 
 pytestmark = pytest.mark.django_db
 
@@ -467,3 +468,61 @@ def test_it_gives_back_no_claim_that_is_another_workers_by_now(monkeypatch: pyte
         tasks.run_probes(batch, claim)
 
     assert ProbeSchedule.objects.get(kind="tls").claimed_until == others
+
+
+def run_again(schedule: ProbeSchedule) -> ProbeState:
+    """Runs one schedule as if it were due, and gives the state afterwards."""
+    ProbeSchedule.objects.filter(pk=schedule.pk).update(next_run_at=timezone.now())
+    tasks.run_probes(claims.claim_due(timezone.now()))
+    return ProbeState.objects.get(environment=schedule.environment, kind=schedule.kind)
+
+
+def test_it_retries_soon_before_it_calls_a_target_down_and_waits_for_its_recovery() -> None:
+    statuses = iter([200, 500, 500, 500, 200, 200])
+    with serve_https_site(lambda request: Answer(next(statuses)), IDENTITY) as site:
+        environment = make_environment(ca_bundle=ROOT.pem)
+        Endpoint.objects.create(environment=environment, role="api", url=f"https://127.0.0.1:{site.port}/")
+        claims.sync_schedules(timezone.now())
+        watch_only("http")
+        schedule = ProbeSchedule.objects.get(kind="http")
+        ProbeSchedule.objects.update(
+            interval_seconds=3600, failures_before_down=3, successes_before_up=2, retry_seconds=5
+        )
+        seen, waits = [], []
+        for _ in range(6):
+            state = run_again(schedule)
+            schedule.refresh_from_db()
+            seen.append((state.status, state.pending_count))
+            waits.append((schedule.next_run_at - timezone.now()).total_seconds() <= 5)
+
+    assert seen == [("pass", 0), ("pass", 1), ("pass", 2), ("fail", 0), ("fail", 1), ("pass", 0)]
+    assert waits == [False, True, True, False, True, False]
+    assert StatusChange.objects.count() == 3
+
+
+def test_it_gives_a_schedule_its_own_timeout(settings: Settings) -> None:
+    settings.PROBE_TIMEOUT_SECONDS = 30
+    with serve(stay_silent) as silent:
+        make_site("hanging", silent.url)
+        claims.sync_schedules(timezone.now())
+        watch_only("http")
+        ProbeSchedule.objects.update(timeout_seconds=1)
+        tasks.run_probes(claims.claim_due(timezone.now()))
+
+    state = find_state("hanging", "http")
+    assert state.reason == "timeout"
+    assert state.duration_ms < 5_000
+
+
+def test_it_marks_runs_under_maintenance_of_their_kind_and_no_other() -> None:
+    with serve_site(Answer()) as site:
+        environment = make_site("shop", site.url)
+        MaintenanceWindow.objects.create(
+            environment=environment, kind="tls", reason="New certificate", cron="* * * * *", duration_minutes=5
+        )
+
+        probe_all()
+
+    marked = ProbeRun.objects.filter(in_maintenance=True)
+    assert set(marked.values_list("kind", flat=True)) == {"tls"}
+    assert ProbeRun.objects.filter(in_maintenance=False).exists()
