@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median_low
+from typing import Any
 
 from django.db.models import Q
 
@@ -110,6 +111,22 @@ class Course:
     @property
     def slowest_ms(self) -> int | None:
         return max(self.durations_ms, default=None)
+
+
+@dataclass(frozen=True)
+class DatabaseFigures:
+    """What the postgres probe measured of one database; ``name`` is empty when there is only one."""
+
+    name: str
+    figures: Mapping[str, Any]
+
+
+def list_database_figures(state: ProbeState | None) -> list[DatabaseFigures]:
+    """The figures of each database that answered when the newest result was made."""
+    if state is None or state.kind != "postgres":
+        return []
+    several = state.data.get("targets") or {"": state.data}
+    return [DatabaseFigures(name, figures) for name, figures in several.items() if figures.get("server_version")]
 
 
 def _is_figure(change: Change) -> bool:

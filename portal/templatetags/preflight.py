@@ -38,6 +38,7 @@ from readiness.checklists.next_steps import NextStep
 from readiness.checklists.verification import ItemStanding
 from readiness.models import Environment
 from readiness.probes.base import Finding
+from readiness.probes.postgres_health.facts import format_bytes
 from readiness.probes.transitions import BEATS_KEPT
 
 register = template.Library()
@@ -270,6 +271,12 @@ def age(at: datetime | None) -> SafeString:
 def size(value: int | None) -> str:
     """Bytes in words."""
     return word_bytes(value)
+
+
+@register.filter
+def postgres_size(value: int | None) -> str:
+    """Bytes as PostgreSQL and the findings of its probe say them, in units of 1024."""
+    return format_bytes(value)
 
 
 @register.filter

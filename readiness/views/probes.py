@@ -15,7 +15,7 @@ from readiness import claims
 from readiness.checklists.assessment import assess
 from readiness.evidence import list_screenshots, read_screenshot
 from readiness.forms import MuteForm
-from readiness.history import list_failing, read_course, read_uptimes
+from readiness.history import list_database_figures, list_failing, read_course, read_uptimes
 from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule, ProbeState
 from readiness.probes.schedule import is_stale
@@ -103,6 +103,7 @@ def _render_history(
         "schedule": schedule,
         "schedule_form": schedule_form or (ScheduleForm(instance=schedule) if schedule else None),
         "state": state,
+        "databases": list_database_figures(state),
         "is_stale": state is not None and is_stale(state.observed_at, interval, now),
         "mute_form": MuteForm(),
         "now": now,

@@ -12,9 +12,10 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django.fixtures import Settings
 
-from readiness import claims, evidence, results
-from readiness.models import Endpoint, Environment, ProbeRun, ProbeSchedule
+from readiness import claims, evidence, results, tasks
+from readiness.models import Database, Endpoint, Environment, ProbeRun, ProbeSchedule
 from readiness.probes.base import Finding, ProbeResult, Status
+from tests.conftest import Server
 from tests.readiness.factories import connect, make_state
 from tests.readiness.pages import read_text
 
@@ -263,3 +264,30 @@ def test_it_folds_figures_that_changed_and_were_well_before_and_after(
     assert changed.index("1 slots are idle.") < changed.index("1 figure of what is well changed")
     assert changed.index("1 figure of what is well changed") < changed.index("before: It answers in 0.0 ms.")
     assert "half of them 10 ms or less, the slowest 11 ms" in page
+
+
+def test_it_shows_the_figures_and_statements_of_each_database(
+    shop: Environment, lea: User, sign_in: SignIn, server: Server
+) -> None:
+    server.create_database("figured", "CREATE EXTENSION pg_stat_statements", "CREATE TABLE t (id int)")
+    with server.connect("figured") as connection:
+        connection.execute("SELECT pg_sleep(0.5), 4711")
+    for name in ("main", "log"):
+        Database.objects.create(environment=shop, name=name, dsn=server.url("figured"), plan_storage_bytes=2**40)
+    claims.sync_schedules(timezone.now())
+    tasks.run_probes(claims.claim_due(timezone.now()))
+
+    page = read_text(sign_in(lea).get(probes_url("probe_history", "postgres")))
+
+    assert "Figures of main" in page
+    assert "Figures of log" in page
+    assert "% of the plan's 1.0 TB" in page
+    assert "SELECT pg_sleep($1), $2" in page
+    assert "4711" not in page
+
+
+def test_it_shows_no_figures_of_a_database_that_did_not_answer(shop: Environment, lea: User, sign_in: SignIn) -> None:
+    connect(shop)
+    make_state(shop, "postgres", "error", data={"targets": {"main": {}, "log": {}}})
+
+    assert "Figures" not in read_text(sign_in(lea).get(probes_url("probe_history", "postgres")))
