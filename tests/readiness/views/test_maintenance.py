@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -87,3 +89,16 @@ def test_it_says_which_windows_are_open_and_when_the_others_open_next() -> None:
     assert [one.is_open for one in planned] == [True, False, False, False]
     assert planned[1].opens_at == datetime(2026, 11, 25, 2, tzinfo=UTC)
     assert planned[3].is_over
+
+
+def test_it_asks_as_much_of_the_database_for_twenty_windows_as_for_one(otto: User, sign_in: SignIn) -> None:
+    browser, counts = sign_in(otto), []
+    for number in (1, 19):
+        for place in range(number):
+            environment = Environment.objects.create(name=f"{number}-{place}", slug=f"e-{number}-{place}")
+            MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *")
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(reverse("maintenance"))
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]

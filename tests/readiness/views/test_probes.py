@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -291,3 +293,20 @@ def test_it_shows_no_figures_of_a_database_that_did_not_answer(shop: Environment
     make_state(shop, "postgres", "error", data={"targets": {"main": {}, "log": {}}})
 
     assert "Figures" not in read_text(sign_in(lea).get(probes_url("probe_history", "postgres")))
+
+
+def test_it_asks_as_much_of_the_database_for_a_hundred_runs_as_for_two(
+    shop: Environment, otto: User, sign_in: SignIn
+) -> None:
+    connect(shop)
+    browser, counts, start = sign_in(otto), [], timezone.now() - timedelta(days=2)
+    for first, last in ((0, 2), (2, 100)):
+        results.record(
+            results.Observed(shop.pk, start + timedelta(minutes=minute), ProbeResult("http", "shop", Status.PASS))
+            for minute in range(first, last)
+        )
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(probes_url("probe_history", "http"))
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
