@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 from django_q.models import Schedule
 from django_q.signals import post_execute
@@ -88,9 +89,10 @@ def note_returns(cluster: str) -> None:
     post_execute.connect(note_return, weak=False)
 
 
-def has_lost_probes(now: datetime) -> bool:
-    """Whether a claim on a probe ran out: its worker died, or is far behind."""
-    return ProbeSchedule.objects.filter(claimed_until__lte=now, is_enabled=True).exists()
+def has_due_probes(now: datetime) -> bool:
+    """Whether a probe waits for a tick: its time has come, or a claim ran out because its worker died or is behind."""
+    due = Q(claimed_until__lte=now) | Q(claimed_until__isnull=True, next_run_at__lte=now)
+    return ProbeSchedule.objects.filter(due, is_enabled=True, environment__retired_at__isnull=True).exists()
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
-from portal.jobs import has_lost_probes
+from portal.jobs import has_due_probes
 from portal.models import WorkerPulse
 from readiness.claims import CLAIM_TIMEOUTS
 
@@ -150,8 +150,9 @@ class Supervisor:
         if needs_beat(self._watch, now):
             async_task("portal.jobs.beat", cluster=self.cluster, group="heartbeat", save=False)
             self._watch = replace(self._watch, beat_sent_at=now)
-            if self.cluster == "default" and has_lost_probes(now):
-                # The next tick by schedule may be a minute away, and the claim has cost most of another.
+            if self.cluster == "default" and has_due_probes(now):
+                # The next tick by schedule may be a minute away: too late for a retry after 15 seconds, for an
+                # interval of 10, and for what was claimed by a worker that died.
                 async_task("readiness.tasks.tick", cluster="default", group="tick")
         schedules = Schedule.objects.filter(cluster=self.cluster).exclude(repeats=0)
         next_run_at: datetime | None = schedules.aggregate(first=Min("next_run"))["first"]

@@ -38,6 +38,7 @@ EVIDENCE_STATES: Mapping[str, tuple[str, str]] = {
     "stale": ("warn", "Stale"),
 }
 _ACRONYMS = {"https": "HTTPS", "http": "HTTP", "tls": "TLS", "dns": "DNS", "csp": "CSP", "hsts": "HSTS"}
+_STATEMENT = re.compile(r"(?:ALTER|ANALYZE|CREATE|DROP|GRANT|REINDEX|ROLLBACK|SELECT|VACUUM)\b.*;")
 _LABELLED_LINE = re.compile(r"([A-Za-z][A-Za-z .-]{1,19}): (.+)")
 
 
@@ -99,3 +100,18 @@ def split_fix(fix: str) -> list[tuple[str, str]]:
         label, text = found.groups() if found else ("", line)
         snippets.setdefault(label, []).append(text)
     return [(label, "\n".join(lines)) for label, lines in snippets.items()]
+
+
+def split_statements(fix: str) -> list[tuple[bool, str]]:
+    """A fix with SQL in it as (is SQL, text) blocks in their order; empty for a fix without any.
+
+    The postgres probe writes one statement a line, between sentences that say when to run them.
+    """
+    blocks: list[tuple[bool, list[str]]] = []
+    for line in fix.splitlines():
+        is_sql = _STATEMENT.fullmatch(line) is not None
+        if not blocks or blocks[-1][0] is not is_sql:
+            blocks.append((is_sql, []))
+        blocks[-1][1].append(line)
+    has_sql = any(is_sql for is_sql, _ in blocks)
+    return [(is_sql, ("\n" if is_sql else " ").join(lines)) for is_sql, lines in blocks] if has_sql else []

@@ -6,11 +6,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 
 from portal import audit
 from portal.read_only_admin import ReadOnlyAdmin
-from readiness import models
+from readiness import claims, maintenance, models
 from readiness.checklists import workflow
+from readiness.forms import MaintenanceForm
+from readiness.schedule_forms import ScheduleForm
 
 
 class EndpointInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -50,15 +53,34 @@ class DatabaseAdmin(ReadOnlyAdmin):
 
 @admin.register(models.ProbeSchedule)
 class ProbeScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["environment", "kind", "interval_seconds", "failures_before_down", "is_enabled", "next_run_at"]
+    form = ScheduleForm
+    list_display = [
+        *("environment", "kind", "interval_seconds", "jitter_seconds", "timeout_seconds", "failures_before_down"),
+        *("successes_before_up", "retry_seconds", "is_enabled", "muted_until", "next_run_at"),
+    ]
     list_editable = ["interval_seconds", "is_enabled"]
-    list_filter = ["kind", "is_enabled"]
+    list_filter = ["kind", "is_enabled", "environment"]
     list_select_related = ["environment"]
+    fields = [
+        *("environment", "kind", *ScheduleForm.Meta.fields),
+        *("muted_until", "mute_reason", "next_run_at", "claimed_until", "requested_at"),
+    ]
     readonly_fields = ["environment", "kind", "next_run_at", "claimed_until", "requested_at"]
 
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleForm]:
+        return ScheduleForm
+
     def save_model(self, request: HttpRequest, obj: models.ProbeSchedule, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        audit.record("changed the probing", actor=request.user, environment=obj.environment, subject=str(obj))
+        claims.change_schedule(obj, form.changed_data, timezone.now())
+        changed = ", ".join(form.changed_data) or "nothing"
+        subject = f"{obj.environment}: {obj.kind}"
+        audit.record(
+            "changed the probing",
+            actor=request.user,
+            environment=obj.environment,
+            subject=subject,
+            detail={"changed": changed},
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -114,8 +136,26 @@ class ProbeRollupAdmin(ReadOnlyAdmin):
 
 
 @admin.register(models.MaintenanceWindow)
-class MaintenanceWindowAdmin(ReadOnlyAdmin):
-    """To see which there are; they are planned on their own page, where a wrong one is refused in words."""
+class MaintenanceWindowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The same as on their own page, by the same form and the same permission."""
 
-    list_display = ["reason", "environment", "kind", "starts_at", "cron", "duration_minutes"]
+    form = MaintenanceForm
+    list_display = ["reason", "environment", "kind", "starts_at", "cron", "time_zone", "duration_minutes"]
+    list_filter = ["environment", "kind"]
     list_select_related = ["environment"]
+    actions = None
+
+    def save_model(self, request: HttpRequest, obj: models.MaintenanceWindow, form: Any, change: bool) -> None:
+        maintenance.keep_window(obj, request.user)
+
+    def delete_model(self, request: HttpRequest, obj: models.MaintenanceWindow) -> None:
+        maintenance.remove_window(obj, request.user)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("readiness.mute_probe")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("readiness.mute_probe")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("readiness.mute_probe")

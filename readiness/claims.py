@@ -20,7 +20,7 @@ from readiness.probes.schedule import next_run_at
 
 CLAIM_LIMIT = 2_000
 _CLAIM_SQL = Path(__file__).with_name("sql") / "claim_due.sql"
-# A batch is two rounds of deadlines; what is not released by then was lost with its worker.
+# A batch is two rounds of deadlines; what is not taken up or released by then was lost with its worker.
 CLAIM_TIMEOUTS = 2
 CLAIM_SLACK_SECONDS = 10
 DATABASE_KINDS = frozenset({"postgres"})
@@ -29,6 +29,7 @@ DATABASE_KINDS = frozenset({"postgres"})
 # Kinds whose runs take long, each with its deadline in seconds: one schedule a task, and never on every worker at once.
 HEAVY_DEADLINES: Mapping[str, int] = {"scenario": 60, "browser": 45}
 HEAVY_SLACK_SECONDS = 60
+SHORTEST_JITTERED_SECONDS, LONGEST_JITTER_SECONDS = 300, 600
 
 
 def configured_kinds(
@@ -54,6 +55,21 @@ def is_public_name(host: str) -> bool:
 def default_interval_seconds(kind: str) -> int:
     """How often a kind is probed unless somebody says otherwise."""
     return int(settings.PROBE_INTERVALS.get(kind, settings.PROBE_INTERVAL_SECONDS))
+
+
+def default_jitter_seconds(interval_seconds: int) -> int:
+    """How far runs stray from the plan, so that what was added together does not run together for ever.
+
+    Nothing for what runs every minute or two: the queue spreads that, and a tick missed by a second costs a minute.
+    """
+    return min(LONGEST_JITTER_SECONDS, interval_seconds // 10) if interval_seconds >= SHORTEST_JITTERED_SECONDS else 0
+
+
+def longest_timeout_seconds(kind: str) -> int:
+    """The longest timeout a schedule may have: two rounds of it have to end before the task of a batch does."""
+    if kind in HEAVY_DEADLINES:
+        return deadline_seconds(kind)
+    return (int(settings.DEFAULT_TIMEOUT_SECONDS) - CLAIM_SLACK_SECONDS - 1) // CLAIM_TIMEOUTS
 
 
 def deadline_seconds(kind: str) -> int:
@@ -93,6 +109,7 @@ def sync_schedules(now: datetime, environments: Collection[Environment] | None =
                 environment_id=environment_id,
                 kind=kind,
                 interval_seconds=default_interval_seconds(kind),
+                jitter_seconds=default_jitter_seconds(default_interval_seconds(kind)),
                 next_run_at=now,
             )
             for environment_id, kind in sorted(wanted - present.keys())
@@ -105,7 +122,8 @@ def claim_due(now: datetime, limit: int = CLAIM_LIMIT) -> list[int]:
     """Claims due schedules for whoever calls, and moves them on; returns their ids.
 
     Two claimers never get the same row: each skips what the other has locked, and a claimed row is not due again
-    before the claim runs out. A claim that ran out was never released: its worker died, so the row is due at once.
+    before the claim runs out. A claim that ran out was never released: its worker died, or none was free in time, so
+    the row is due at once. The moment until which a row is claimed names the claim, for it only ever moves on.
     Heavy kinds are claimed only as long as a worker stays free for the others.
     """
     values: dict[str, Any] = {
@@ -157,9 +175,45 @@ def look_again_soon(schedule_ids: Collection[int], now: datetime) -> None:
     )
 
 
-def release(schedule_ids: Collection[int]) -> None:
-    """Gives claims back once the results are stored."""
-    ProbeSchedule.objects.filter(pk__in=schedule_ids).update(claimed_until=None, requested_at=None)
+def change_schedule(schedule: ProbeSchedule, changed: Collection[str], now: datetime) -> None:
+    """Stores the fields that a person changed, and nothing of what workers write meanwhile.
+
+    A shorter interval counts from now, not from the next run that was planned with the longer one.
+    """
+    if not changed:
+        return
+    schedule.save(update_fields=list(changed))
+    if "interval_seconds" in changed:
+        soonest = now + timedelta(seconds=schedule.interval_seconds)
+        ProbeSchedule.objects.filter(pk=schedule.pk).update(next_run_at=Least("next_run_at", Value(soonest)))
+
+
+def take_up(schedule_ids: Collection[int], claim: datetime | None, now: datetime) -> tuple[list[int], datetime]:
+    """Begins with what was claimed until ``claim``: returns the ids that are still so, and their new claim.
+
+    What has another claim by now is somebody else's: its batch waited too long and was queued again, or was delivered
+    twice. The time that a batch takes counts from here, not from when it was queued. None takes them all.
+    """
+    with transaction.atomic():
+        held = ProbeSchedule.objects.select_for_update().filter(pk__in=schedule_ids)
+        if claim is not None:
+            held = held.filter(claimed_until=claim)
+        mine = list(held.order_by("pk"))
+        seconds = max((_claim_seconds(one.kind, one.timeout_seconds) for one in mine), default=0)
+        # Never what it was before, also where the clock of another host is ahead.
+        passed = max((one.claimed_until for one in mine if one.claimed_until is not None), default=now)
+        renewed = max(now + timedelta(seconds=seconds), passed + timedelta(microseconds=1))
+        ids = [schedule.pk for schedule in mine]
+        ProbeSchedule.objects.filter(pk__in=ids).update(claimed_until=renewed)
+    return ids, renewed
+
+
+def release(schedule_ids: Collection[int], claim: datetime | None = None) -> None:
+    """Gives back what is still claimed until ``claim`` (None: all of them), once the results are stored."""
+    held = ProbeSchedule.objects.filter(pk__in=schedule_ids)
+    if claim is not None:
+        held = held.filter(claimed_until=claim)
+    held.update(claimed_until=None, requested_at=None)
 
 
 def _claim(schedules: list[ProbeSchedule], now: datetime) -> list[int]:
@@ -170,11 +224,12 @@ def _claim(schedules: list[ProbeSchedule], now: datetime) -> list[int]:
     return [schedule.pk for schedule in schedules]
 
 
-def _claim_seconds(kind: str) -> int:
-    """For how long a claim holds: longer than its task can take, waiting for a worker included."""
+def _claim_seconds(kind: str, timeout_seconds: int | None = None) -> int:
+    """For how long a claim holds: longer than its task can take, whose slowest target has ``timeout_seconds``."""
     if kind in HEAVY_DEADLINES:
         return int(settings.DEFAULT_TIMEOUT_SECONDS) + HEAVY_SLACK_SECONDS
-    return int(CLAIM_TIMEOUTS * settings.PROBE_TIMEOUT_SECONDS + CLAIM_SLACK_SECONDS)
+    slowest = max(settings.PROBE_TIMEOUT_SECONDS, timeout_seconds or 0)
+    return int(CLAIM_TIMEOUTS * slowest + CLAIM_SLACK_SECONDS)
 
 
 def _worker_count() -> int:

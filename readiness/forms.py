@@ -15,6 +15,7 @@ from django.utils.text import slugify
 
 from portal.secrets import is_reference
 from readiness.checklists.gate import KIND_TITLES
+from readiness.form_fields import BytesField
 from readiness.models import Database, Endpoint, Environment, MaintenanceWindow
 from readiness.probes.base import TargetError, TargetOptions
 from readiness.probes.registry import get_probe, list_kinds
@@ -112,6 +113,8 @@ class MaintenanceForm(forms.ModelForm):  # type: ignore[type-arg]
         kinds = [("", "all probes"), *((kind, KIND_TITLES.get(kind, kind)) for kind in list_kinds())]
         self.fields["kind"] = forms.ChoiceField(choices=kinds, required=False)
         self.fields["time_zone"].initial = settings.TIME_ZONE
+        self.fields["starts_at"].help_text = f"In {settings.TIME_ZONE} time."
+        self.fields["time_zone"].help_text = "Of the cron expression, for example Europe/Berlin."
 
     def clean_cron(self) -> str:
         cron = str(self.cleaned_data["cron"] or "").strip()
@@ -151,9 +154,18 @@ class MuteForm(forms.Form):
 class DatabaseForm(forms.ModelForm):  # type: ignore[type-arg]
     """One database. An empty connection keeps the stored one, which is never shown again."""
 
+    plan_storage_bytes = BytesField(
+        label="Storage of the plan",
+        help_text="For example 10 GB. Days until it is full are forecast.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
     class Meta:
         model = Database
-        fields = ["name", "dsn", "prove_on_own_server", "plan_connections", "plan_storage_bytes", "region"]
+        fields = [
+            *("name", "dsn", "application_role", "plan_connections", "plan_storage_bytes", "region"),
+            "prove_on_own_server",
+        ]
         widgets = {
             "dsn": ConnectionInput(
                 attrs={

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from statistics import median_low
+from typing import Any
+
+from django.db.models import Q
 
 from readiness.models import Environment, ProbeRollup, ProbeRun, ProbeSchedule, ProbeState
 from readiness.probes.base import Status
 from readiness.probes.difference import Change, compare_findings
 from readiness.probes.maintenance import Window, is_covered
-from readiness.probes.uptime import HourAccount, Uptime, add_up
+from readiness.probes.uptime import HourAccount, Standing, Uptime, account, add_up
 
 PERIODS = (
     ("24 hours", timedelta(hours=24), "h"),
@@ -22,30 +26,54 @@ RUNS_SHOWN = 100
 BAD_STATUSES = (Status.FAIL.value, Status.ERROR.value)
 
 
-def read_uptimes(environment: Environment, kind: str, now: datetime) -> list[tuple[str, Uptime]]:
-    """Uptime of every period, maintenance excluded, in three queries; a period is no longer than there are results."""
+def read_uptimes(
+    environment: Environment, kind: str, now: datetime, state: ProbeState | None, interval_seconds: int
+) -> list[tuple[str, Uptime]]:
+    """Uptime of every period, maintenance excluded, in two queries; a period is no longer than there are results.
+
+    Each begins with the whole hour or day (UTC) in which it began: what is summed up cannot be cut. The hour that runs,
+    which ``state`` knows, is not summed up yet; the time since the newest result counts as that one stood.
+    """
     rows = ProbeRollup.objects.filter(environment=environment, kind=kind)
     first = rows.filter(period="h").order_by("starts_at").values_list("starts_at", flat=True).first()
+    running = _account_running(state, interval_seconds, now)
+    if first is None and not running:
+        return []
+    first = first or running[0].starts_at
+    # Nothing was known before there was anything to know.
+    first = min(max(first, environment.created_at), now)
+    starts = [(period, _floor(now - length, period)) for _, length, period in PERIODS]
+    needed = [Q(period=period, starts_at__gte=min(at for other, at in starts if other == period)) for period in "hd"]
     kept = list(
-        rows.filter(starts_at__gte=now - timedelta(days=366)).values_list(
+        rows.filter(needed[0] | needed[1]).values_list(
             "period", "starts_at", "up_seconds", "down_seconds", "maintenance_seconds"
         )
     )
-    states = ProbeState.objects.filter(environment=environment, kind=kind)
-    for account in states.values_list("open_hour", flat=True):
-        if account is None:
-            continue
-        hour = HourAccount(**account)
-        kept += [(period, hour.starts_at, hour.up, hour.down, hour.maintenance) for period in ("h", "d")]
-        first = first or hour.starts_at
-    if first is None:
-        return []
     uptimes = []
-    for title, length, period in PERIODS:
-        start = max(now - length, first)
-        within = [row[2:] for row in kept if row[0] == period and row[1] > now - length]
-        uptimes.append((title, add_up(within, (now - start).total_seconds())))
+    for (title, _, _), (period, start) in zip(PERIODS, starts, strict=True):
+        within = [row[2:] for row in kept if row[0] == period and row[1] >= start]
+        within += [(hour.up, hour.down, hour.maintenance) for hour in running if hour.starts_at >= start]
+        uptimes.append((title, add_up(within, (now - max(start, first)).total_seconds())))
     return uptimes
+
+
+def _account_running(state: ProbeState | None, interval_seconds: int, now: datetime) -> list[HourAccount]:
+    """The hour that runs, and the time since the newest result, as accounts of their hours, the earliest first."""
+    if state is None:
+        return []
+    hours = [] if state.open_hour is None else [HourAccount(**state.open_hour)]
+    if state.standing:
+        for stretch in account(state.observed_at, now, Standing(state.standing), interval_seconds):
+            hour = HourAccount(stretch.hour)
+            hour.add(stretch)
+            hours.append(hour)
+    return hours
+
+
+def _floor(at: datetime, period: str) -> datetime:
+    """The beginning of the hour or day (UTC) of ``at``."""
+    hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour if period == ProbeRollup.Period.HOUR else hour.replace(hour=0)
 
 
 @dataclass(frozen=True)
@@ -56,9 +84,48 @@ class Course:
     changes: Sequence[Change]
 
     @property
+    def notable_changes(self) -> list[Change]:
+        """Those where something came, went, was judged differently, or is not well."""
+        return [change for change in self.changes if not _is_figure(change)]
+
+    @property
+    def changed_figures(self) -> list[Change]:
+        """Those that were well and are: another round trip, another size."""
+        return [change for change in self.changes if _is_figure(change)]
+
+    @property
     def durations_ms(self) -> list[int]:
         """How long the runs took, oldest first."""
         return [run.duration_ms for run in reversed(self.runs)]
+
+    @property
+    def median_ms(self) -> int | None:
+        return median_low(self.durations_ms) if self.runs else None
+
+    @property
+    def slowest_ms(self) -> int | None:
+        return max(self.durations_ms, default=None)
+
+
+@dataclass(frozen=True)
+class DatabaseFigures:
+    """What the postgres probe measured of one database; ``name`` is empty when there is only one."""
+
+    name: str
+    figures: Mapping[str, Any]
+
+
+def list_database_figures(state: ProbeState | None) -> list[DatabaseFigures]:
+    """The figures of each database that answered when the newest result was made."""
+    if state is None or state.kind != "postgres":
+        return []
+    several = state.data.get("targets") or {"": state.data}
+    return [DatabaseFigures(name, figures) for name, figures in several.items() if figures.get("server_version")]
+
+
+def _is_figure(change: Change) -> bool:
+    both = (change.before, change.after)
+    return all(row is not None and row["status"] == Status.PASS for row in both)
 
 
 def read_course(environment: Environment, kind: str) -> Course:

@@ -71,6 +71,8 @@ def build_database_target(environment: Environment, database: Database) -> Targe
         ca_pem=environment.ca_bundle,
         timeout_seconds=settings.PROBE_TIMEOUT_SECONDS,
         address_policy=address_policy(),
+        thresholds=database.thresholds,
+        application_role=database.application_role,
         plan=PlanLimits(database.plan_connections, database.plan_storage_bytes, database.region),
         previous=read_previous(environment.pk, database.name),
         size_history=read_size_history(environment.pk, database.name, timezone.now()),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q
@@ -47,20 +49,37 @@ def request_probes(environment: Environment, kinds: Collection[str] | None = Non
 
 
 def enqueue(schedule_ids: list[int]) -> int:
-    """Queues claimed schedules in batches that a worker can finish before its claims run out, heavy ones singly."""
-    heavy = ProbeSchedule.objects.filter(pk__in=schedule_ids, kind__in=claims.HEAVY_DEADLINES)
-    singly = sorted(heavy.values_list("pk", flat=True))
-    light = [pk for pk in schedule_ids if pk not in singly]
+    """Queues claimed schedules in batches that a worker can finish before its claims run out, heavy ones singly.
+
+    A batch holds schedules of one claim, and is told which: by then they may have another.
+    """
+    claimed = ProbeSchedule.objects.filter(pk__in=schedule_ids)
+    light: dict[datetime, list[int]] = defaultdict(list)
+    singly: list[tuple[datetime, list[int]]] = []
+    for pk, kind, claim in claimed.order_by("pk").values_list("pk", "kind", "claimed_until"):
+        if claim is None:
+            continue
+        if kind in claims.HEAVY_DEADLINES:
+            singly.append((claim, [pk]))
+        else:
+            light[claim].append(pk)
     size = claims.CLAIM_TIMEOUTS * settings.PROBE_CONCURRENCY
-    for batch in [*(light[start : start + size] for start in range(0, len(light), size)), *([pk] for pk in singly)]:
-        async_task("readiness.tasks.run_probes", batch, cluster=CLUSTER, group="probes")
+    batches = [
+        (claim, keys[start : start + size]) for claim, keys in light.items() for start in range(0, len(keys), size)
+    ]
+    for claim, batch in [*batches, *singly]:
+        async_task("readiness.tasks.run_probes", batch, claim.isoformat(), cluster=CLUSTER, group="probes")
     return len(schedule_ids)
 
 
-def run_probes(schedule_ids: Collection[int]) -> str:
-    """Observes a batch of claimed schedules concurrently, stores what was found, and gives the claims back."""
+def run_probes(schedule_ids: Collection[int], claim: str | None = None) -> str:
+    """Observes a batch of claimed schedules concurrently, stores what was found, and gives the claims back.
+
+    ``claim`` names the claim that the batch was queued with. What another batch has claimed since is left to that one.
+    """
+    mine, held_until = claims.take_up(schedule_ids, datetime.fromisoformat(claim) if claim else None, timezone.now())
     schedules = list(
-        ProbeSchedule.objects.filter(pk__in=schedule_ids, kind__in=list_kinds())
+        ProbeSchedule.objects.filter(pk__in=mine, kind__in=list_kinds())
         .select_related("environment")
         .prefetch_related("environment__endpoints", "environment__databases", "environment__expected_records")
     )
@@ -79,7 +98,9 @@ def run_probes(schedule_ids: Collection[int]) -> str:
         if schedule.timeout_seconds is not None:
             probed = [_with_timeout(target, schedule) for target in probed]
         jobs += [(schedule, _make_job(schedule, target)) for target in probed]
-    observed = run_batch([job for _, job in jobs], concurrency=settings.PROBE_CONCURRENCY, now=now)
+    # Environments with many databases make more jobs than schedules, and a claim holds for so many rounds only.
+    concurrency = max(settings.PROBE_CONCURRENCY, math.ceil(len(jobs) / claims.CLAIM_TIMEOUTS))
+    observed = run_batch([job for _, job in jobs], concurrency=concurrency, now=now)
     for (schedule, _), result in zip(jobs, observed, strict=True):
         found[schedule].append(result)
     windows = load_windows()
@@ -97,7 +118,7 @@ def run_probes(schedule_ids: Collection[int]) -> str:
     )
     waiting = [schedule.pk for schedule in found if (schedule.environment_id, schedule.kind) in recorded.waiting]
     claims.look_again_soon(waiting, now)
-    claims.release(schedule_ids)
+    claims.release(mine, held_until)
     if recorded.changes:
         async_task("readiness.tasks.send_alerts", cluster=CLUSTER, group="alerts", save=False)
     return f"{len(found)} results, {len(recorded.changes)} changes"

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from readiness.views import checklists, environments, maintenance, probes, scenarios, trackers
+from readiness.views import checklists, environments, maintenance, probes, scenarios, thresholds, trackers
 
 urlpatterns = [
     path("add/", environments.add_environment, name="add_environment"),
     path("failing/", probes.show_failing, name="failing"),
     path("maintenance/", maintenance.plan_maintenance, name="maintenance"),
+    path("maintenance/<int:pk>/", maintenance.plan_maintenance, name="change_maintenance"),
     path("maintenance/<int:pk>/remove/", maintenance.remove_maintenance, name="remove_maintenance"),
     path("<slug:slug>/settings/", environments.change_environment, name="environment_settings"),
     path("<slug:slug>/retire/", environments.retire_environment, name="retire_environment"),
@@ -15,6 +16,7 @@ urlpatterns = [
     path("<slug:slug>/endpoints/<int:pk>/remove/", environments.remove_endpoint, name="remove_endpoint"),
     path("<slug:slug>/databases/", environments.save_database, name="add_database"),
     path("<slug:slug>/databases/<int:pk>/", environments.save_database, name="change_database"),
+    path("<slug:slug>/databases/<int:pk>/thresholds/", thresholds.change_thresholds, name="change_thresholds"),
     path("<slug:slug>/databases/<int:pk>/remove/", environments.remove_database, name="remove_database"),
     path("<slug:slug>/databases/<int:pk>/test/", environments.test_connection, name="test_connection"),
     path("<slug:slug>/scenarios/", scenarios.add_scenario, name="add_scenario"),
@@ -36,5 +38,6 @@ urlpatterns = [
     path("<slug:slug>/evidence/<str:name>", probes.show_screenshot, name="screenshot"),
     path("<slug:slug>/probes/now/", probes.probe_now, name="probe_now"),
     path("<slug:slug>/probes/<slug:kind>/", probes.show_history, name="probe_history"),
+    path("<slug:slug>/probes/<slug:kind>/schedule/", probes.change_probing, name="change_probing"),
     path("<slug:slug>/probes/<slug:kind>/mute/", maintenance.mute_probe, name="mute_probe"),
 ]

@@ -26,6 +26,7 @@ from portal.words import (
     SHAPES,
     STATUS_WORDS,
     split_fix,
+    split_statements,
     word_age,
     word_bytes,
     word_duration_ms,
@@ -37,6 +38,7 @@ from readiness.checklists.next_steps import NextStep
 from readiness.checklists.verification import ItemStanding
 from readiness.models import Environment
 from readiness.probes.base import Finding
+from readiness.probes.postgres_health.facts import format_bytes
 from readiness.probes.transitions import BEATS_KEPT
 
 register = template.Library()
@@ -165,6 +167,12 @@ def fix_snippets(fix: str) -> list[tuple[str, str]]:
     return split_fix(fix)
 
 
+@register.filter
+def fix_statements(fix: str) -> list[tuple[bool, str]]:
+    """A fix with SQL in it as (is SQL, text) blocks; nothing for one without."""
+    return split_statements(fix)
+
+
 @register.simple_tag
 def beat_bar(beats: str, label: str = "") -> SafeString:
     """The last runs of a probe as a bar."""
@@ -263,6 +271,12 @@ def age(at: datetime | None) -> SafeString:
 def size(value: int | None) -> str:
     """Bytes in words."""
     return word_bytes(value)
+
+
+@register.filter
+def postgres_size(value: int | None) -> str:
+    """Bytes as PostgreSQL and the findings of its probe say them, in units of 1024."""
+    return format_bytes(value)
 
 
 @register.filter

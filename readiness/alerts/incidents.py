@@ -15,6 +15,7 @@ from readiness.models import Alert, AlertRule, Channel, Environment, Notificatio
 from readiness.probes.maintenance import is_covered
 
 FLAP_SECONDS = 600
+MAINTENANCE, OUTSIDE_HOURS = "maintenance", "outside hours"
 FLAP_LIMIT = 4
 
 
@@ -106,7 +107,28 @@ def acknowledge(alert: Alert, by_name: str, now: datetime) -> bool:
 
 
 def follow_up(now: datetime) -> int:
-    """Escalates and reminds about what is open and nobody has acknowledged; returns how many messages it wrote."""
+    """Speaks up after a quiet time, escalates and reminds; returns how many messages it wrote."""
+    return _speak_up(now) + _insist(now)
+
+
+def _speak_up(now: datetime) -> int:
+    """An outage that began under maintenance, muted or at night, and goes on after it, is news then."""
+    held = Alert.objects.filter(resolved_at__isnull=True, held_back__in=(MAINTENANCE, OUTSIDE_HOURS))
+    written = 0
+    for alert in held.filter(rule__is_enabled=True).select_related("rule", "environment"):
+        is_quiet = alert.environment is not None and is_muted(alert.environment, alert.subject, now)
+        if is_quiet or not is_in_hours(alert.rule, now):
+            continue
+        with transaction.atomic():
+            mine = Alert.objects.filter(pk=alert.pk, held_back=alert.held_back, resolved_at__isnull=True)
+            if mine.update(held_back="") == 1:
+                notify(alert, "opened", now)
+                written += 1
+    return written
+
+
+def _insist(now: datetime) -> int:
+    """Escalates and reminds about what is open and nobody has acknowledged."""
     waiting = (
         Alert.objects.filter(
             resolved_at__isnull=True, acknowledged_at__isnull=True, held_back="", rule__is_enabled=True
@@ -140,9 +162,9 @@ def is_in_hours(rule: AlertRule, now: datetime) -> bool:
 def _hold_back(rule: AlertRule, environment: Environment, subject: str, now: datetime) -> str:
     """Why nobody is told, in a word or two; empty when somebody is."""
     if is_muted(environment, subject, now):
-        return "maintenance"
+        return MAINTENANCE
     if not is_in_hours(rule, now):
-        return "outside hours"
+        return OUTSIDE_HOURS
     before = Alert.objects.filter(rule=rule, environment=environment, subject=subject)
     if before.filter(opened_at__gt=now - timedelta(seconds=FLAP_SECONDS)).count() >= FLAP_LIMIT:
         return "flapping"

@@ -12,6 +12,7 @@ from django.core.validators import RegexValidator, URLValidator
 from django.db import models
 
 from portal.secrets import EncryptedTextField, SecretError, is_reference, resolve_reference
+from readiness.probes.postgres_health.thresholds import find_threshold_faults
 
 
 def validate_pem_bundle(text: str) -> None:
@@ -28,6 +29,15 @@ def validate_plain_url(url: str) -> None:
     """Raises ValidationError for a URL that carries a user name or password."""
     if "@" in urlsplit(url).netloc:
         raise ValidationError("Leave user name and password out of the URL: URLs are shown on pages.")
+
+
+def validate_thresholds(changes: object) -> None:
+    """Raises ValidationError, one sentence a fault, unless ``changes`` can replace defaults of the postgres probe."""
+    if not isinstance(changes, dict):
+        raise ValidationError("Thresholds are a mapping of names to numbers.")
+    faults = find_threshold_faults(changes)
+    if faults:
+        raise ValidationError([f"{name}: {fault}." for name, fault in faults])
 
 
 # Addresses of the portal's own, where an environment's page would be.
@@ -135,6 +145,18 @@ class Database(models.Model):
         "storage of the plan (bytes)", null=True, blank=True, help_text="Days until it is full are forecast."
     )
     region = models.CharField(max_length=60, blank=True)
+    application_role = models.CharField(
+        "role of the application",
+        max_length=63,
+        blank=True,
+        help_text="The user it connects as. When left empty, every role that has sessions is judged.",
+    )
+    thresholds = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_thresholds],
+        help_text="What departs from the defaults of the postgres probe, by name.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -18,18 +18,41 @@ class ProbeSchedule(models.Model):
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="probe_schedules")
     kind = models.CharField(max_length=20)
-    interval_seconds = models.PositiveIntegerField(default=60, validators=[MinValueValidator(10)])
+    interval_seconds = models.PositiveIntegerField(
+        "seconds between runs",
+        default=60,
+        validators=[MinValueValidator(10), MaxValueValidator(30 * 24 * 3600)],
+        help_text="At least 10. A result counts as out of date after twice as long.",
+    )
+    jitter_seconds = models.PositiveSmallIntegerField(
+        "jitter (seconds)",
+        default=0,
+        help_text="Runs come earlier or later by up to so much, by chance; at most half of the interval.",
+    )
     timeout_seconds = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="The portal's own when left empty."
+        "timeout (seconds)",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="For everything that one run does. The portal's own when left empty.",
     )
     failures_before_down = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1)], help_text="So many bad results in a row change the status."
+        "bad results before down",
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="So many bad results in a row change the status.",
     )
     successes_before_up = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1)], help_text="So many good results in a row change it back."
+        "good results before up",
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="So many good results in a row change it back.",
     )
     retry_seconds = models.PositiveSmallIntegerField(
-        default=15, help_text="How soon to look again while a change waits to be confirmed."
+        "seconds before a retry",
+        default=15,
+        validators=[MinValueValidator(1)],
+        help_text="How soon to look again while a change waits to be confirmed.",
     )
     is_enabled = models.BooleanField("enabled", default=True)
     muted_until = models.DateTimeField(null=True, blank=True, help_text="No alarm until then; the verdict stays.")

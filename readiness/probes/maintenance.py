@@ -42,3 +42,10 @@ def covers(window: Window, at: datetime) -> bool:
         return next(CronSim(window.cron, local)) <= at
     except StopIteration:
         return False
+
+
+def next_start(window: Window, at: datetime) -> datetime | None:
+    """When the window opens next after ``at``; None when it never will again."""
+    if window.starts_at is not None:
+        return window.starts_at if window.starts_at > at else None
+    return next(CronSim(window.cron, at.astimezone(ZoneInfo(window.time_zone))), None)

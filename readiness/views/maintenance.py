@@ -21,19 +21,19 @@ may_mute = permission_required("readiness.mute_probe", raise_exception=True)
 
 @may_mute
 @require_http_methods(["GET", "POST"])
-def plan_maintenance(request: HttpRequest) -> HttpResponse:
-    """The windows there are, and a form for another."""
-    form = MaintenanceForm(request.POST or None)
+def plan_maintenance(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """The windows there are, and a form for another, or to change the one called ``pk``."""
+    changed = None if pk is None else get_object_or_404(MaintenanceWindow, pk=pk)
+    form = MaintenanceForm(request.POST or None, instance=changed)
     if request.method == "POST" and form.is_valid():
-        window = form.save(commit=False)
-        window.created_by_name = request.user.get_username()
-        window.save()
-        audit.record("planned maintenance", actor=request.user, environment=window.environment, subject=window.reason)
+        maintenance.keep_window(form.save(commit=False), request.user)
         messages.success(request, "Planned: probes go on then, alarms do not.")
         return redirect("maintenance")
+    now = timezone.now()
     context = {
-        "windows": MaintenanceWindow.objects.select_related("environment"),
+        "windows": maintenance.list_windows(now),
         "form": form,
+        "changed": None if pk is None else MaintenanceWindow.objects.get(pk=pk),
         "page": "maintenance",
     }
     return render(request, "readiness/maintenance.html", context, status=400 if form.errors else 200)
@@ -43,8 +43,7 @@ def plan_maintenance(request: HttpRequest) -> HttpResponse:
 @require_POST
 def remove_maintenance(request: HttpRequest, pk: int) -> HttpResponse:
     window = get_object_or_404(MaintenanceWindow.objects.select_related("environment"), pk=pk)
-    window.delete()
-    audit.record("removed the maintenance", actor=request.user, environment=window.environment, subject=window.reason)
+    maintenance.remove_window(window, request.user)
     messages.success(request, "Removed.")
     return redirect("maintenance")
 

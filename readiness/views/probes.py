@@ -11,12 +11,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from portal import audit
+from readiness import claims
 from readiness.checklists.assessment import assess
 from readiness.evidence import list_screenshots, read_screenshot
 from readiness.forms import MuteForm
-from readiness.history import list_failing, read_course, read_uptimes
+from readiness.history import list_database_figures, list_failing, read_course, read_uptimes
 from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule, ProbeState
+from readiness.probes.schedule import is_stale
+from readiness.schedule_forms import ScheduleForm
 from readiness.tasks import request_probes
 
 
@@ -57,23 +60,56 @@ def show_screenshot(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 @permission_required("readiness.view_proberun", raise_exception=True)
 @require_safe
 def show_history(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
-    """One kind over time: uptime, how long runs took, what the newest changed, the last runs."""
+    """One kind over time: findings, uptime, how long runs took, what the newest changed, the last runs."""
+    return _render_history(request, get_object_or_404(Environment, slug=slug), kind)
+
+
+@permission_required("readiness.change_probeschedule", raise_exception=True)
+@require_POST
+def change_probing(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
+    """How often and how patiently one kind is probed."""
+    environment = get_object_or_404(Environment, slug=slug)
+    schedule = get_object_or_404(ProbeSchedule, environment=environment, kind=kind)
+    form = ScheduleForm(request.POST, instance=schedule)
+    if not form.is_valid():
+        return _render_history(request, environment, kind, form)
+    claims.change_schedule(schedule, form.changed_data, timezone.now())
+    audit.record(
+        "changed the probing",
+        actor=request.user,
+        environment=environment,
+        subject=f"{environment}: {kind}",
+        detail={"changed": ", ".join(form.changed_data) or "nothing"},
+    )
+    messages.success(request, "Saved.")
+    return redirect("probe_history", slug, kind)
+
+
+def _render_history(
+    request: HttpRequest, environment: Environment, kind: str, schedule_form: ScheduleForm | None = None
+) -> HttpResponse:
+    """The page of one kind; a form that is given is shown with what was typed and what is wrong with it."""
     if kind not in settings.READINESS_PROBES:
         raise Http404
-    environment = get_object_or_404(Environment, slug=slug)
     now = timezone.now()
+    schedule = ProbeSchedule.objects.filter(environment=environment, kind=kind).first()
+    state = ProbeState.objects.filter(environment=environment, kind=kind).first()
+    interval = schedule.interval_seconds if schedule else claims.default_interval_seconds(kind)
     context = {
         "environment": environment,
         "kind": kind,
         "course": read_course(environment, kind),
-        "uptimes": read_uptimes(environment, kind, now),
-        "schedule": ProbeSchedule.objects.filter(environment=environment, kind=kind).first(),
-        "state": ProbeState.objects.filter(environment=environment, kind=kind).first(),
+        "uptimes": read_uptimes(environment, kind, now, state, interval),
+        "schedule": schedule,
+        "schedule_form": schedule_form or (ScheduleForm(instance=schedule) if schedule else None),
+        "state": state,
+        "databases": list_database_figures(state),
+        "is_stale": state is not None and is_stale(state.observed_at, interval, now),
         "mute_form": MuteForm(),
         "now": now,
         "tab": "probes",
     }
-    return render(request, "readiness/probe_history.html", context)
+    return render(request, "readiness/probe_history.html", context, status=400 if schedule_form else 200)
 
 
 @permission_required("readiness.view_environment", raise_exception=True)

@@ -166,6 +166,9 @@ def test_every_page_keeps_the_rules(ada: Person, shop: str) -> None:
     assert {"/", "/backups/", "/people/", shop, f"{shop}probes/", f"{shop}settings/"} <= set(paths)
     for path in [*paths, *(f"{shop}probes/{kind}/" for kind in FOUR_KINDS)]:
         ada.visit(path)
+    ada.visit(f"{shop}settings/")
+    ada.follow("Change main")
+    ada.follow("Thresholds")
     for path in ("/key/", "/environments/add/", "/accounts/password/change/", "/accounts/logout/"):
         ada.visit(path)
     ada.visit("/environments/no-such/", status=404)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portal.words import split_fix, word_reason
+from portal.words import split_fix, split_statements, word_reason
 from readiness.probes.header_fixes import FIXES
 
 
@@ -31,3 +31,18 @@ def test_it_gathers_the_lines_of_one_stack_in_one_snippet() -> None:
     snippets = dict(split_fix(f"{FIXES['x-powered-by']}\n{FIXES['server']}"))
 
     assert snippets["nginx"] == "proxy_hide_header X-Powered-By;\nserver_tokens off;"
+
+
+def test_it_tells_statements_to_run_from_the_sentences_around_them() -> None:
+    fix = "Ask its owner.\nIn doubt, wait; then:\nDROP INDEX CONCURRENTLY a;\nDROP INDEX CONCURRENTLY b;\nLook again."
+
+    assert split_statements(fix) == [
+        (False, "Ask its owner. In doubt, wait; then:"),
+        (True, "DROP INDEX CONCURRENTLY a;\nDROP INDEX CONCURRENTLY b;"),
+        (False, "Look again."),
+    ]
+
+
+@pytest.mark.parametrize("fix", ["Serve the site over HTTPS.", "nginx: server_tokens off;", "Select a plan;", ""])
+def test_it_finds_no_statement_where_there_is_none(fix: str) -> None:
+    assert split_statements(fix) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -11,8 +12,10 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_q.models import Schedule
 
-from portal.jobs import ALIVE_SECONDS, CLUSTERS, RECURRING_JOBS, Pulse, read_pulses, setup_schedules
+from portal.jobs import ALIVE_SECONDS, CLUSTERS, RECURRING_JOBS, Pulse, has_due_probes, read_pulses, setup_schedules
 from portal.models import WorkerPulse
+from readiness.models import ProbeSchedule
+from tests.readiness.factories import make_environment
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -101,3 +104,25 @@ def test_it_takes_a_lease_of_a_long_job_for_life_of_that_cluster_only(seconds: i
     pulses = read_pulses(NOON, NOON + timedelta(seconds=seconds))
 
     assert (pulses["long"].alive, pulses["default"].alive) == (is_alive, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_due"),
+    [
+        ({"next_run_at": NOON}, True),
+        ({"next_run_at": NOON + timedelta(seconds=1)}, False),
+        ({"next_run_at": NOON, "claimed_until": NOON + timedelta(seconds=1)}, False),
+        ({"next_run_at": NOON + timedelta(minutes=1), "claimed_until": NOON}, True),
+        ({"next_run_at": NOON, "is_enabled": False}, False),
+    ],
+)
+def test_it_knows_that_a_probe_waits_for_a_tick(fields: dict[str, Any], is_due: bool) -> None:
+    ProbeSchedule.objects.create(environment=make_environment(), kind="http", **fields)
+
+    assert has_due_probes(NOON) is is_due
+
+
+def test_it_waits_for_no_probe_of_a_retired_environment() -> None:
+    ProbeSchedule.objects.create(environment=make_environment(retired_at=NOON), kind="http", next_run_at=NOON)
+
+    assert not has_due_probes(NOON)

@@ -84,6 +84,7 @@ POST_ONLY = {
     "remove_rule",
     "mute_probe",
     "remove_maintenance",
+    "change_probing",
     "cancel_backup",
     "verify_backup",
     "prove_backup",
@@ -99,6 +100,8 @@ POST_ONLY = {
 }
 FORM_PAGES = {
     "maintenance",
+    "change_maintenance",
+    "change_thresholds",
     "replace_by_backup",
     "schedule_retention",
     "add_environment",
@@ -164,6 +167,7 @@ class World:
             "invitation": self.person,
             "database": database,
             "connection": database,
+            "thresholds": database,
             "endpoint": endpoint,
             "maintenance": self.window,
             "schedule": self.schedule,

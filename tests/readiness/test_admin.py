@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.models import AuditEvent
+from readiness import claims
 from readiness.checklists.template import load_template
-from readiness.models import Database, Environment, ItemState, ProbeSchedule
+from readiness.models import Database, Environment, ItemState, MaintenanceWindow, ProbeSchedule
 from tests.readiness.factories import connect, make_ready
 from tests.readiness.pages import read_text
 
@@ -85,7 +88,7 @@ def test_it_retires_rather_than_deletes(ada: User, sign_in: SignIn, shop: Enviro
     assert Environment.objects.filter(pk=shop.pk).exists()
 
 
-PATIENCE = {"failures_before_down": "1", "successes_before_up": "1", "retry_seconds": "15"}
+PATIENCE = {"jitter_seconds": "0", "failures_before_down": "1", "successes_before_up": "1", "retry_seconds": "15"}
 
 
 @pytest.mark.parametrize(("seconds", "is_taken"), [("0", False), ("9", False), ("10", True), ("300", True)])
@@ -120,3 +123,124 @@ def test_it_leaves_a_trace_of_what_was_changed_there(otto: User, sign_in: SignIn
     assert shop.name == "Renamed"
     assert AuditEvent.objects.count() == before + 1
     assert str(AuditEvent.objects.latest("pk")) == "otto changed Renamed: name, kind"
+
+
+def change_schedule(browser: Client, schedule: ProbeSchedule, **fields: str) -> str:
+    """Changes a schedule in the admin; the words of the page that answers."""
+    made = {**PATIENCE, "interval_seconds": "60", "is_enabled": "on", **fields}
+    url = reverse("admin:readiness_probeschedule_change", args=[schedule.pk])
+    return read_text(browser.post(url, made, follow=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"jitter_seconds": "31"}, "Jitter is at most half of the interval: 30 seconds."),
+        ({"timeout_seconds": "55"}, "A run may take 54 seconds at most."),
+        ({"timeout_seconds": "0"}, "Ensure this value is greater than or equal to 1."),
+        ({"failures_before_down": "0"}, "Ensure this value is greater than or equal to 1."),
+        ({"successes_before_up": "101"}, "Ensure this value is less than or equal to 100."),
+        ({"retry_seconds": "0"}, "Ensure this value is greater than or equal to 1."),
+        ({"muted_until_0": "2099-01-01", "muted_until_1": "12:00"}, "Say why it is muted."),
+        (
+            {"muted_until_0": "2020-01-01", "muted_until_1": "12:00", "mute_reason": "Late"},
+            "A mute ends in the future; empty it to end it now.",
+        ),
+    ],
+)
+def test_it_says_what_is_wrong_with_a_schedule(
+    otto: User, sign_in: SignIn, shop: Environment, fields: dict[str, str], sentence: str
+) -> None:
+    connect(shop)
+    stored = ProbeSchedule.objects.filter(environment=shop, kind="http")
+    before = stored.values().get()
+
+    assert sentence in change_schedule(sign_in(otto), stored.get(), **fields)
+
+    assert stored.values().get() == before
+
+
+def test_it_changes_how_a_kind_is_probed_and_mutes_it(otto: User, sign_in: SignIn, shop: Environment) -> None:
+    connect(shop)
+    schedule = ProbeSchedule.objects.get(environment=shop, kind="http")
+
+    change_schedule(
+        sign_in(otto),
+        schedule,
+        interval_seconds="120",
+        jitter_seconds="12",
+        timeout_seconds="20",
+        failures_before_down="3",
+        successes_before_up="2",
+        retry_seconds="5",
+        muted_until_0="2099-01-01",
+        muted_until_1="12:00",
+        mute_reason="Jonas repairs it",
+    )
+
+    schedule.refresh_from_db()
+    assert (schedule.interval_seconds, schedule.jitter_seconds, schedule.timeout_seconds) == (120, 12, 20)
+    assert (schedule.failures_before_down, schedule.successes_before_up, schedule.retry_seconds) == (3, 2, 5)
+    assert schedule.muted_until is not None
+    assert schedule.mute_reason == "Jonas repairs it"
+
+
+def test_it_overwrites_no_claim_when_somebody_changes_a_schedule(
+    otto: User, sign_in: SignIn, shop: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form was read before a tick claimed the schedule, and is stored after it."""
+    connect(shop)
+    schedule = ProbeSchedule.objects.get(environment=shop, kind="http")
+    until = timezone.now() + timedelta(seconds=40)
+    change = claims.change_schedule
+
+    def claim_first(*args: Any) -> None:
+        ProbeSchedule.objects.filter(pk=schedule.pk).update(claimed_until=until)
+        change(*args)
+
+    monkeypatch.setattr(claims, "change_schedule", claim_first)
+    change_schedule(sign_in(otto), schedule, interval_seconds="300")
+
+    schedule.refresh_from_db()
+    assert (schedule.interval_seconds, schedule.claimed_until) == (300, until)
+
+
+def test_it_plans_changes_and_removes_maintenance_there_too(otto: User, sign_in: SignIn) -> None:
+    browser = sign_in(otto)
+    fields = {
+        "reason": "Disk",
+        "environment": "",
+        "kind": "",
+        "starts_at": "",
+        "cron": "0 3 * * SUN",
+        "time_zone": "Europe/Berlin",
+        "duration_minutes": "60",
+    }
+
+    wrong = browser.post(reverse("admin:readiness_maintenancewindow_add"), {**fields, "cron": "sometimes"})
+    assert "This is not a cron expression" in read_text(wrong)
+    browser.post(reverse("admin:readiness_maintenancewindow_add"), fields)
+    window = MaintenanceWindow.objects.get()
+    assert window.created_by_name == "otto"
+    browser.post(
+        reverse("admin:readiness_maintenancewindow_change", args=[window.pk]), {**fields, "duration_minutes": "90"}
+    )
+    window.refresh_from_db()
+    assert window.duration_minutes == 90
+    browser.post(reverse("admin:readiness_maintenancewindow_delete", args=[window.pk]), {"post": "yes"})
+
+    assert not MaintenanceWindow.objects.exists()
+    assert [event.action for event in AuditEvent.objects.order_by("pk") if event.subject == "Disk"] == [
+        "planned maintenance",
+        "changed the maintenance",
+        "removed the maintenance",
+    ]
+
+
+@pytest.mark.parametrize("action", ["add", "change", "delete"])
+def test_it_lets_nobody_plan_maintenance_who_may_not_mute(lea: User, sign_in: SignIn, action: str) -> None:
+    window = MaintenanceWindow.objects.create(reason="Disk", cron="0 3 * * *")
+
+    url = reverse(f"admin:readiness_maintenancewindow_{action}", args=[] if action == "add" else [window.pk])
+
+    assert sign_in(lea).post(url, {"post": "yes"}).status_code == 403

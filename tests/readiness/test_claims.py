@@ -244,11 +244,87 @@ def test_it_gives_a_lost_claim_to_the_next_tick(shop: Environment, settings: Set
 
 
 def test_it_keeps_to_the_grid_when_a_tick_comes_late(shop: Environment) -> None:
+    ProbeSchedule.objects.update(jitter_seconds=0)
     claims.claim_due(NOON + timedelta(seconds=130))
 
     planned = dict(ProbeSchedule.objects.values_list("kind", "next_run_at"))
     assert planned.pop("dns") == NOON + timedelta(seconds=300)
     assert set(planned.values()) == {NOON + timedelta(seconds=180)}
+
+
+def test_it_strays_from_the_grid_by_no_more_than_the_jitter(db: None) -> None:
+    for number in range(20):
+        connect(make_environment(f"shop-{number}"))
+    ProbeSchedule.objects.exclude(kind="dns").delete()
+    ProbeSchedule.objects.update(next_run_at=NOON)
+
+    claims.claim_due(NOON)
+
+    offsets = [
+        (planned - NOON - timedelta(seconds=300)).total_seconds()
+        for planned in ProbeSchedule.objects.values_list("next_run_at", flat=True)
+    ]
+    assert all(-30 <= offset <= 30 for offset in offsets)
+    assert len(set(offsets)) == 20
+    assert min(offsets) < 0 < max(offsets)
+
+
+@pytest.mark.parametrize(("interval", "jitter"), [(60, 0), (299, 0), (300, 30), (3600, 360), (86_400, 600)])
+def test_it_strays_by_default_only_where_a_minute_does_not_matter(interval: int, jitter: int) -> None:
+    assert claims.default_jitter_seconds(interval) == jitter
+
+
+def claim_of(schedule_id: int) -> datetime:
+    claim = ProbeSchedule.objects.get(pk=schedule_id).claimed_until
+    assert claim is not None
+    return claim
+
+
+def test_it_takes_up_what_it_claimed_though_the_claim_has_run_out(shop: Environment) -> None:
+    claimed = claims.claim_due(NOON)
+    late = NOON + timedelta(minutes=5)
+
+    mine, held_until = claims.take_up(claimed, claim_of(claimed[0]), late)
+
+    assert mine == claimed
+    assert held_until == late + timedelta(seconds=40)
+    assert claims.claim_due(late) == []
+
+
+def test_it_leaves_what_has_another_claim_by_now_to_that_one(shop: Environment) -> None:
+    claimed = claims.claim_due(NOON)
+    first_claim = claim_of(claimed[0])
+    later = NOON + timedelta(seconds=60)
+    assert claims.claim_due(later) == claimed
+    second_claim = claim_of(claimed[0])
+
+    assert claims.take_up(claimed, first_claim, later)[0] == []
+    claims.release(claimed, first_claim)
+    assert claim_of(claimed[0]) == second_claim
+
+    mine, held_until = claims.take_up(claimed, second_claim, later)
+    assert mine == claimed
+    assert claims.take_up(claimed, second_claim, later)[0] == []
+
+    claims.release(claimed, held_until)
+    assert not ProbeSchedule.objects.exclude(claimed_until=None).exists()
+
+
+def test_it_holds_a_claim_for_as_long_as_the_slowest_of_its_batch_may_take(shop: Environment) -> None:
+    ProbeSchedule.objects.filter(kind="tls").update(timeout_seconds=50)
+    claimed = claims.claim_due(NOON)
+
+    _, held_until = claims.take_up(claimed, claim_of(claimed[0]), NOON)
+
+    assert held_until == NOON + timedelta(seconds=2 * 50 + 10)
+
+
+def test_it_claims_first_what_waited_in_vain(shop: Environment) -> None:
+    waited = claims.claim_due(NOON, limit=2)
+    later = NOON + timedelta(seconds=120)
+    ProbeSchedule.objects.exclude(pk__in=waited).update(next_run_at=NOON)
+
+    assert claims.claim_due(later, limit=2) == waited
 
 
 def test_it_takes_no_more_than_it_is_asked_for_and_the_longest_overdue_first(shop: Environment) -> None:

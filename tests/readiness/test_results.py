@@ -99,7 +99,7 @@ def test_it_adds_up_the_time_between_results_by_hour_and_day(shop: Environment) 
 
     # The hour that runs is not rolled up yet, and counts all the same.
     assert [(hour.starts_at, hour.up_seconds) for hour in ProbeRollup.objects.filter(period="h")] == [(NOON, 60)]
-    uptime = dict(read_uptimes(shop, "http", start + timedelta(seconds=690)))["7 days"]
+    uptime = dict(read_uptimes(shop, "http", start + timedelta(seconds=690), ProbeState.objects.get(), 60))["7 days"]
     assert (uptime.up_seconds, uptime.down_seconds) == (90, 120)
 
     record([observe(shop, Status.PASS, NOON + timedelta(hours=5))])
@@ -119,5 +119,5 @@ def test_it_counts_maintenance_apart_and_marks_the_change(shop: Environment) -> 
     record([observe(shop, Status.PASS, NOON + timedelta(minutes=2))])
 
     assert changes[0].in_maintenance
-    uptime = dict(read_uptimes(shop, "http", NOON + timedelta(minutes=2)))["24 hours"]
+    uptime = dict(read_uptimes(shop, "http", NOON + timedelta(minutes=2), ProbeState.objects.get(), 60))["24 hours"]
     assert (uptime.up_seconds, uptime.down_seconds, uptime.maintenance_seconds) == (60, 0, 60)

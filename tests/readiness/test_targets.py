@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from portal.secrets import SecretError
 from readiness.models import Database, Endpoint, Environment, Scenario, ScenarioSecret
 from readiness.models import ExpectedRecord as StoredRecord
-from readiness.probes.base import ExpectedRecord, TargetEndpoint
+from readiness.probes.base import ExpectedRecord, PlanLimits, TargetEndpoint
 from readiness.probes.scenarios.model import ScenarioError
 from readiness.targets import build_targets
 from tests.readiness.factories import make_environment, make_state
@@ -51,6 +51,24 @@ def test_it_makes_one_target_of_each_database_and_resolves_references(
         ("log", "postgresql://u:0ther@db.example.org/log"),
     ]
     assert "s3cret" not in repr(targets)
+
+
+def test_it_hands_on_what_is_known_of_a_database(shop: Environment) -> None:
+    Database.objects.create(
+        environment=shop,
+        name="main",
+        dsn="postgresql://u:s3cret@db.example.org/shop",
+        application_role="shop_app",
+        thresholds={"connections_warn_percent": 60},
+        plan_connections=20,
+        plan_storage_bytes=2**30,
+        region="eu-central-1",
+    )
+
+    (target,) = build_targets(shop, "postgres")
+
+    assert (target.application_role, target.thresholds) == ("shop_app", {"connections_warn_percent": 60})
+    assert target.plan == PlanLimits(20, 2**30, "eu-central-1")
 
 
 def test_it_says_which_reference_leads_nowhere(shop: Environment) -> None:

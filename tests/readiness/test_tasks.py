@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from readiness.models import (
     Endpoint,
     Environment,
     ExpectedRecord,
+    MaintenanceWindow,
     ProbeRun,
     ProbeSchedule,
     ProbeState,
@@ -34,13 +37,13 @@ from tests.readiness.factories import connect, make_environment, make_state
 from tests.servers.certificates import make_certificate, make_root
 from tests.servers.dns import serve_zone
 from tests.servers.hostile import send_garbage, stay_silent
-from tests.servers.shop import EMAIL, PASSWORD, ROOT, Shop, serve_shop
+from tests.servers.shop import EMAIL, IDENTITY, PASSWORD, ROOT, Shop, serve_shop
 from tests.servers.sockets import serve
 from tests.servers.web import Answer, serve_https_site, serve_site
 
 pytestmark = pytest.mark.django_db
 SITE_ROOT = make_root()
-IDENTITY = make_certificate("127.0.0.1", SITE_ROOT, hosts=["127.0.0.1"])
+SITE_IDENTITY = make_certificate("127.0.0.1", SITE_ROOT, hosts=["127.0.0.1"])
 
 
 def make_site(slug: str, url: str) -> Environment:
@@ -90,7 +93,7 @@ def test_it_stores_what_real_targets_say(server: Server) -> None:
 
 
 def test_it_asks_an_alias_again_only_after_a_while_or_when_somebody_asks() -> None:
-    with serve_site({"/": Answer()}) as site, serve_https_site(Answer(), IDENTITY) as alias:
+    with serve_site({"/": Answer()}) as site, serve_https_site(Answer(), SITE_IDENTITY) as alias:
         environment = make_environment("shop", ca_bundle=SITE_ROOT.pem)
         Endpoint.objects.create(environment=environment, role="frontend", url=site.url)
         Endpoint.objects.create(environment=environment, role="alias", url=f"https://127.0.0.1:{alias.port}/")
@@ -415,3 +418,140 @@ def test_it_gives_a_heavy_kind_no_more_than_its_own_deadline() -> None:
 
     assert tasks._with_timeout(Target(label="x", timeout_seconds=45), schedule).timeout_seconds == 45
     assert tasks._with_timeout(Target(label="x", timeout_seconds=15), light).timeout_seconds == 30
+
+
+def work_off(batches: list[tuple[list[int], str]]) -> None:
+    """Runs queued batches as a worker would, on a connection of its own."""
+    try:
+        for batch, claim in batches:
+            tasks.run_probes(batch, claim)
+    finally:
+        connection.close()
+
+
+def read_queue() -> list[tuple[list[int], str]]:
+    return [tuple(queued.task["args"]) for queued in OrmQ.objects.order_by("pk")]
+
+
+def watch_only(kind: str) -> None:
+    ProbeSchedule.objects.exclude(kind=kind).update(is_enabled=False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_that_are_both_given_every_batch_run_no_probe_twice(settings: Settings) -> None:
+    settings.PROBE_CONCURRENCY = 1
+    with ExitStack() as stack:
+        sites = [stack.enter_context(serve_site(Answer())) for _ in range(6)]
+        for number, site in enumerate(sites):
+            make_site(f"shop-{number}", site.url)
+        claims.sync_schedules(timezone.now())
+        watch_only("tls")  # one connection a run
+        tasks.tick()
+        batches = read_queue()
+        assert len(batches) == 3
+
+        workers = [threading.Thread(target=work_off, args=(batches[:: 1 - 2 * number],)) for number in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+        assert [len(site.connections) for site in sites] == [1] * 6
+    assert ProbeRun.objects.count() == 6
+    assert not ProbeSchedule.objects.exclude(claimed_until=None).exists()
+
+
+def test_it_skips_a_batch_that_waited_so_long_that_it_was_queued_again() -> None:
+    with serve_site(Answer()) as site:
+        make_site("shop", site.url)
+        claims.sync_schedules(timezone.now())
+        watch_only("tls")
+        tasks.tick()
+        ProbeSchedule.objects.filter(kind="tls").update(claimed_until=timezone.now() - timedelta(seconds=1))
+        tasks.tick()
+        (old, old_claim), (new, new_claim) = read_queue()
+
+        assert tasks.run_probes(old, old_claim) == "0 results, 0 changes"
+        assert ProbeSchedule.objects.exclude(claimed_until=None).get().pk in new
+        assert tasks.run_probes(new, new_claim) == "1 results, 1 changes"
+        assert tasks.run_probes(new, new_claim) == "0 results, 0 changes"
+
+        assert len(site.connections) == 1
+
+
+def test_it_gives_back_no_claim_that_is_another_workers_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that was held up (a suspended machine) comes back while another probes the same."""
+    with serve_site(Answer()) as site:
+        make_site("shop", site.url)
+        claims.sync_schedules(timezone.now())
+        watch_only("tls")
+        tasks.tick()
+        ((batch, claim),) = read_queue()
+        others = timezone.now() + timedelta(seconds=99)
+
+        def lose_claim() -> list[Any]:
+            ProbeSchedule.objects.filter(kind="tls").update(claimed_until=others)
+            return []
+
+        monkeypatch.setattr(tasks, "load_windows", lose_claim)
+        tasks.run_probes(batch, claim)
+
+    assert ProbeSchedule.objects.get(kind="tls").claimed_until == others
+
+
+def run_again(schedule: ProbeSchedule) -> ProbeState:
+    """Runs one schedule as if it were due, and gives the state afterwards."""
+    ProbeSchedule.objects.filter(pk=schedule.pk).update(next_run_at=timezone.now())
+    tasks.run_probes(claims.claim_due(timezone.now()))
+    return ProbeState.objects.get(environment=schedule.environment, kind=schedule.kind)
+
+
+def test_it_retries_soon_before_it_calls_a_target_down_and_waits_for_its_recovery() -> None:
+    statuses = iter([200, 500, 500, 500, 200, 200])
+    with serve_https_site(lambda request: Answer(next(statuses)), IDENTITY) as site:
+        environment = make_environment(ca_bundle=ROOT.pem)
+        Endpoint.objects.create(environment=environment, role="api", url=f"https://127.0.0.1:{site.port}/")
+        claims.sync_schedules(timezone.now())
+        watch_only("http")
+        schedule = ProbeSchedule.objects.get(kind="http")
+        ProbeSchedule.objects.update(
+            interval_seconds=3600, failures_before_down=3, successes_before_up=2, retry_seconds=5
+        )
+        seen, waits = [], []
+        for _ in range(6):
+            state = run_again(schedule)
+            schedule.refresh_from_db()
+            seen.append((state.status, state.pending_count))
+            waits.append((schedule.next_run_at - timezone.now()).total_seconds() <= 5)
+
+    assert seen == [("pass", 0), ("pass", 1), ("pass", 2), ("fail", 0), ("fail", 1), ("pass", 0)]
+    assert waits == [False, True, True, False, True, False]
+    assert StatusChange.objects.count() == 3
+
+
+def test_it_gives_a_schedule_its_own_timeout(settings: Settings) -> None:
+    settings.PROBE_TIMEOUT_SECONDS = 30
+    with serve(stay_silent) as silent:
+        make_site("hanging", silent.url)
+        claims.sync_schedules(timezone.now())
+        watch_only("http")
+        ProbeSchedule.objects.update(timeout_seconds=1)
+        tasks.run_probes(claims.claim_due(timezone.now()))
+
+    state = find_state("hanging", "http")
+    assert state.reason == "timeout"
+    assert state.duration_ms < 5_000
+
+
+def test_it_marks_runs_under_maintenance_of_their_kind_and_no_other() -> None:
+    with serve_site(Answer()) as site:
+        environment = make_site("shop", site.url)
+        MaintenanceWindow.objects.create(
+            environment=environment, kind="tls", reason="New certificate", cron="* * * * *", duration_minutes=5
+        )
+
+        probe_all()
+
+    marked = ProbeRun.objects.filter(in_maintenance=True)
+    assert set(marked.values_list("kind", flat=True)) == {"tls"}
+    assert ProbeRun.objects.filter(in_maintenance=False).exists()

@@ -20,8 +20,8 @@ END_OF_LIFE = {
     18: date(2030, 11, 14),
 }
 # The newest minor of each major that we know of; a server may be newer than this list, never than its own major's.
-KNOWN_MINORS = {13: 23, 14: 23, 15: 18, 16: 14, 17: 10, 18: 4}
-KNOWN_MINORS_SINCE = date(2026, 5, 14)
+KNOWN_MINORS = {13: 23, 14: 25, 15: 20, 16: 16, 17: 12, 18: 6}
+KNOWN_MINORS_SINCE = date(2026, 9, 30)
 _MUST_BE_ON = ("fsync", "full_page_writes", "autovacuum", "track_counts")
 
 

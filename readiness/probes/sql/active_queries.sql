@@ -12,8 +12,8 @@ FROM pg_stat_activity
 WHERE state IN ('active', 'fastpath function call')
     AND backend_type = 'client backend'
     AND pid <> pg_backend_pid()
-    -- Dumps, and our own backups, proofs and restores, have to take their time.
-    AND coalesce(application_name, '') !~ '^(pg_dump|pg_restore|pg_basebackup)$|^preflight [a-z]+ [0-9]+ '
+    -- Dumps, and our own backups, proofs and restores, have to take their time; a probe of another database is ours.
+    AND coalesce(application_name, '') !~ '^(pg_dump|pg_restore|pg_basebackup)$|^preflight ([a-z]+ [0-9]+ |probe$)'
     AND query_start <= clock_timestamp() - %(active_query_warn_seconds)s * interval '1 second'
 ORDER BY query_start
 LIMIT 10

@@ -12,8 +12,8 @@ FROM pg_stat_activity
 WHERE state IN ('idle in transaction', 'idle in transaction (aborted)')
     AND backend_type = 'client backend'
     AND pid <> pg_backend_pid()
-    -- Dumps, and our own backups, proofs and restores, have to take their time.
-    AND coalesce(application_name, '') !~ '^(pg_dump|pg_restore|pg_basebackup)$|^preflight [a-z]+ [0-9]+ '
+    -- Dumps, and our own backups, proofs and restores, have to take their time; a probe of another database is ours.
+    AND coalesce(application_name, '') !~ '^(pg_dump|pg_restore|pg_basebackup)$|^preflight ([a-z]+ [0-9]+ |probe$)'
     AND state_change <= clock_timestamp() - %(idle_in_transaction_warn_seconds)s * interval '1 second'
 ORDER BY state_change
 LIMIT 10

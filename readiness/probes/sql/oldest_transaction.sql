@@ -12,7 +12,7 @@ FROM pg_stat_activity
 WHERE backend_type = 'client backend'
     AND xact_start IS NOT NULL
     AND pid <> pg_backend_pid()
-    -- Dumps, and our own backups, proofs and restores, have to take their time.
-    AND coalesce(application_name, '') !~ '^(pg_dump|pg_restore|pg_basebackup)$|^preflight [a-z]+ [0-9]+ '
+    -- Dumps, and our own backups, proofs and restores, have to take their time; a probe of another database is ours.
+    AND coalesce(application_name, '') !~ '^(pg_dump|pg_restore|pg_basebackup)$|^preflight ([a-z]+ [0-9]+ |probe$)'
 ORDER BY xact_start
 LIMIT 1

@@ -15,6 +15,7 @@ from readiness.models import (
     GateSeen,
     MaintenanceWindow,
     Notification,
+    ProbeSchedule,
     StatusChange,
     Tracker,
     TrackerEvent,
@@ -108,6 +109,47 @@ def test_it_holds_back_during_maintenance(shop: Environment) -> None:
     rules.evaluate_changes(timezone.now())
 
     assert Alert.objects.get().held_back == "maintenance"
+    assert not Notification.objects.exists()
+
+
+def test_it_tells_of_an_outage_that_outlives_its_maintenance(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    now = timezone.now()
+    MaintenanceWindow.objects.create(environment=shop, starts_at=now, reason="moving", duration_minutes=60)
+    make_change(shop, "fail")
+    rules.evaluate_changes(timezone.now())
+
+    assert incidents.follow_up(now + timedelta(minutes=59)) == 0
+    assert [incidents.follow_up(now + timedelta(minutes=61)) for _ in range(2)] == [1, 0]
+
+    assert Alert.objects.get().held_back == ""
+    assert Notification.objects.get().reason == "opened"
+
+
+def test_it_keeps_quiet_while_a_kind_is_muted_and_speaks_when_the_mute_ends(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    now = timezone.now()
+    for kind, until in (("http", now + timedelta(hours=1)), ("tls", None)):
+        ProbeSchedule.objects.create(environment=shop, kind=kind, next_run_at=now, muted_until=until)
+        make_change(shop, "fail", kind)
+    rules.evaluate_changes(timezone.now())
+    assert list(Notification.objects.values_list("alert__subject", flat=True)) == ["probe:tls"]
+
+    assert incidents.follow_up(now + timedelta(minutes=59)) == 0
+    assert incidents.follow_up(now + timedelta(minutes=61)) == 1
+
+    assert set(Notification.objects.values_list("alert__subject", flat=True)) == {"probe:http", "probe:tls"}
+
+
+def test_it_says_nothing_of_an_outage_that_ended_under_maintenance(shop: Environment) -> None:
+    make_rule("probe_down", make_channel("https://hook.example.org/"))
+    now = timezone.now()
+    MaintenanceWindow.objects.create(environment=shop, starts_at=now, reason="moving", duration_minutes=60)
+    for to in ("fail", "pass"):
+        make_change(shop, to)
+        rules.evaluate_changes(timezone.now())
+
+    assert incidents.follow_up(now + timedelta(minutes=61)) == 0
     assert not Notification.objects.exists()
 
 

@@ -18,6 +18,8 @@ from tests.servers import hostile
 from tests.servers.probing import LOCAL, find, probe_now
 from tests.servers.sockets import Handler, serve
 
+pytestmark = pytest.mark.usefixtures("any_minor")
+
 
 def probe_dsn(dsn: str, *, timeout_seconds: float = 20.0, policy: AddressPolicy = LOCAL) -> ProbeResult:
     """Probe as the command line would."""

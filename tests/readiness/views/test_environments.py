@@ -180,6 +180,18 @@ def test_it_keeps_the_stored_connection_when_none_is_typed(shop: Environment, op
     assert (database.name, database.dsn) == ("renamed", DSN)
 
 
+def test_it_keeps_the_plan_and_the_role_of_the_application(shop: Environment, operator: Client) -> None:
+    fields = {"name": "main", "dsn": DSN, "application_role": "shop_app", "plan_storage_bytes": "10 GB"}
+
+    operator.post(reverse("add_database", args=["shop"]), fields)
+
+    database = shop.databases.get()
+    assert (database.application_role, database.plan_storage_bytes) == ("shop_app", 10 * 2**30)
+    page = operator.get(reverse("change_database", args=["shop", database.pk])).content.decode()
+    assert 'value="10 GB"' in page
+    assert reverse("change_thresholds", args=["shop", database.pk]) in page
+
+
 def test_it_does_not_repeat_a_secret_in_a_form_with_a_mistake(shop: Environment, operator: Client) -> None:
     for dsn in (DSN, f"postgresql://shop:{SECRET}@db:notaport/x", f"host=db password={SECRET} bogus=1"):
         answer = operator.post(reverse("add_database", args=["shop"]), {"name": "two words", "dsn": dsn})

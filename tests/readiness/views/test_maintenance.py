@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from readiness.maintenance import load_windows
+from portal.models import AuditEvent
+from readiness.maintenance import list_windows, load_windows
 from readiness.models import Environment, MaintenanceWindow
 from readiness.probes.maintenance import is_covered
 
@@ -54,3 +57,48 @@ def test_it_removes_a_window(otto: User, sign_in: SignIn) -> None:
     sign_in(otto).post(reverse("remove_maintenance", args=[window.pk]))
 
     assert not MaintenanceWindow.objects.exists()
+
+
+def test_it_changes_a_window_by_the_same_rules(otto: User, sign_in: SignIn) -> None:
+    window = MaintenanceWindow.objects.create(reason="Disk", cron="0 3 * * *", created_by_name="ada")
+    url, browser = reverse("change_maintenance", args=[window.pk]), sign_in(otto)
+    assert "Change Disk" in browser.get(url).content.decode()
+
+    wrong = browser.post(url, {**PLAN, "starts_at": "", "cron": "never"})
+    assert wrong.status_code == 400
+    assert "Change Disk" in wrong.content.decode()
+    browser.post(url, {**PLAN, "starts_at": "", "cron": "0 4 * * *", "duration_minutes": "30"})
+
+    window.refresh_from_db()
+    assert (window.cron, window.duration_minutes, window.created_by_name) == ("0 4 * * *", 30, "ada")
+    assert AuditEvent.objects.get().action == "changed the maintenance"
+
+
+@pytest.mark.django_db
+def test_it_says_which_windows_are_open_and_when_the_others_open_next() -> None:
+    now = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    make = MaintenanceWindow.objects.create
+    over = make(reason="Over", starts_at=now - timedelta(hours=3))
+    later = make(reason="Later", starts_at=now + timedelta(days=9))
+    nightly = make(reason="Nightly", cron="0 3 * * *", time_zone="Europe/Berlin")
+    is_open = make(reason="Open", starts_at=now - timedelta(minutes=59))
+
+    planned = list_windows(now)
+
+    assert [one.window for one in planned] == [is_open, nightly, later, over]
+    assert [one.is_open for one in planned] == [True, False, False, False]
+    assert planned[1].opens_at == datetime(2026, 11, 25, 2, tzinfo=UTC)
+    assert planned[3].is_over
+
+
+def test_it_asks_as_much_of_the_database_for_twenty_windows_as_for_one(otto: User, sign_in: SignIn) -> None:
+    browser, counts = sign_in(otto), []
+    for number in (1, 19):
+        for place in range(number):
+            environment = Environment.objects.create(name=f"{number}-{place}", slug=f"e-{number}-{place}")
+            MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *")
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(reverse("maintenance"))
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
