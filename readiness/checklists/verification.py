@@ -90,9 +90,10 @@ class ItemStanding:
 
     @property
     def since(self) -> datetime | None:
-        """When the item came into its stored state, or else when its facts were observed."""
-        if self.claim.since is None or self.state in {State.FAILING, State.UNVERIFIABLE}:
-            return self.claim.since if self.evidence is None else self.evidence.observed_at
+        """When the item came into its stored state, unless facts say otherwise since: then when they were observed."""
+        is_contradicted = self.claim.state is State.VERIFIED and not self.is_done
+        if self.evidence is not None and (self.claim.since is None or is_contradicted):
+            return self.evidence.observed_at
         return self.claim.since
 
     @property

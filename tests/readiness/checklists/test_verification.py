@@ -239,6 +239,14 @@ def test_it_tells_when_the_fact_behind_it_was_observed() -> None:
     assert stand(find_item(Kind.AUTOMATIC, rule="tls.trusted"), Claim(), facts).since == at
 
 
+def test_it_tells_since_when_it_is_stale_and_not_when_it_was_looked_at_last() -> None:
+    item, long_ago = find_item(Kind.AUTOMATIC, rule="tls.trusted"), NOON - timedelta(days=2)
+    facts = with_probe("tls", status="fail")
+
+    assert stand(item, Claim(State.STALE, long_ago), facts).since == long_ago
+    assert stand(item, Claim(State.VERIFIED, long_ago), facts).since == NOON
+
+
 def test_it_tells_out_of_date_from_aged() -> None:
     late = stand(find_item(Kind.AUTOMATIC, rule="tls.trusted"), Claim(), with_probe("tls", is_stale=True))
     old = BackupFacts(newest_proven_at=NOON - timedelta(days=8))
