@@ -1,8 +1,9 @@
 """The tables of readiness, by concern."""
 
 from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
-from readiness.models.checklists import ItemEvent, ItemState
+from readiness.models.checklists import Attachment, ItemApproval, ItemEvent, ItemState, Waiver
 from readiness.models.environments import Database, Endpoint, Environment
+from readiness.models.outside import ApiToken, Deploy, PostedFact
 from readiness.models.probes import (
     MaintenanceWindow,
     ProbeRollup,
@@ -17,16 +18,21 @@ from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, Track
 __all__ = [
     "Alert",
     "AlertRule",
+    "ApiToken",
+    "Attachment",
     "Channel",
     "Database",
+    "Deploy",
     "Endpoint",
     "Environment",
     "ExpectedRecord",
     "GateSeen",
+    "ItemApproval",
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
     "Notification",
+    "PostedFact",
     "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
@@ -38,4 +44,5 @@ __all__ = [
     "TrackerEvent",
     "TrackerIssue",
     "TrackerProject",
+    "Waiver",
 ]

@@ -1,4 +1,7 @@
-"""The http probe: requests every endpoint of an environment by its role; judges status, HTTPS redirect and latency."""
+"""The http probe: requests every endpoint of an environment by its role; judges status, HTTPS redirect and latency.
+
+Of an API it also asks for an address that cannot be decoded, to see whether errors show where the code broke.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +26,15 @@ from readiness.probes.base import (
 from readiness.probes.carried import GoodAnswer, find_entry, keep_good_answer, read_good_answer
 from readiness.probes.http_client import Response, follow_redirects, redirect_location, send_request
 from readiness.probes.side_by_side import observe_side_by_side
+from readiness.probes.stack_traces import holds_stack_trace
 from readiness.probes.web_targets import parse_web_target
 
 SLOW_MS = 2_000.0
 TOO_SLOW_MS = 8_000.0
 CONTENT_BYTES = 1_000_000
+TRACE_BYTES = 64_000
+# Half a character: no router can decode it, so that whatever handles errors answers. It changes nothing anywhere.
+MALFORMED_PATH = "/%E0%A4%A"
 # A plain-HTTP port that nobody listens on lets no visitor in unencrypted.
 _NO_PLAIN_HTTP = {ErrorReason.REFUSED, ErrorReason.UNREACHABLE, FailReason.CLOSED}
 
@@ -49,7 +56,8 @@ class EndpointObservation:
     """The chain of answers of one endpoint (or the failure), and what its plain-HTTP port says on a first request.
 
     `kept` is an earlier answer that stands in for asking: of an alias for all of it, and then `kept_entry` is what the
-    earlier result said of it; of others for the plain-HTTP port.
+    earlier result said of it; of others for the plain-HTTP port and the malformed address. `malformed` is an API's
+    answer to an address that cannot be decoded, None when there was none.
     """
 
     endpoint: TargetEndpoint
@@ -61,6 +69,7 @@ class EndpointObservation:
     plain_url: str | None = None
     kept: GoodAnswer | None = None
     kept_entry: Mapping[str, Any] | None = None
+    malformed: Response | None = None
 
 
 class HttpProbe:
@@ -112,12 +121,24 @@ def _observe_endpoint(endpoint: TargetEndpoint, target: Target, door: net.Door) 
         return EndpointObservation(endpoint, url, kept=kept, kept_entry=entry)
     answers, failure = _follow(url, door, CONTENT_BYTES if endpoint.expected_text else 0)
     plain_url = _plain_twin(url)
-    if plain_url is None:
-        return EndpointObservation(endpoint, url, answers, failure)
     if kept is not None and endpoint.role != "alias":
         return EndpointObservation(endpoint, url, answers, failure, plain_url=plain_url, kept=kept)
-    plain_answers, plain_failure = _request_once(plain_url, door)
-    return EndpointObservation(endpoint, url, answers, failure, plain_answers, plain_failure, plain_url)
+    plain_answers: tuple[Response, ...] = ()
+    plain_failure = None
+    if plain_url is not None:
+        plain_answers, plain_failure = _request_once(plain_url, door)
+    malformed = _request_malformed(url, door) if endpoint.role == "api" and answers else None
+    return EndpointObservation(
+        endpoint, url, answers, failure, plain_answers, plain_failure, plain_url, malformed=malformed
+    )
+
+
+def _request_malformed(url: str, door: net.Door) -> Response | None:
+    try:
+        return send_request(urljoin(url, MALFORMED_PATH), door, body_bytes=TRACE_BYTES)
+    except net.NetError:
+        # A server that hangs up on it shows nothing either; nobody can tell.
+        return None
 
 
 def _follow(url: str, door: net.Door, body_bytes: int) -> tuple[tuple[Response, ...], RequestFailure | None]:
@@ -150,7 +171,17 @@ def _judge_endpoint(seen: EndpointObservation) -> list[Finding]:
         findings += [_judge_status(seen), _judge_latency(seen)]
         if seen.endpoint.expected_text:
             findings.append(_judge_content(seen))
-    findings += [_judge_https_redirect(seen)] if seen.kept is None else seen.kept.list_findings()
+    if seen.kept is None:
+        return findings + _judge_rarely_asked(seen)
+    if seen.plain_url is None:
+        findings.append(_judge_https_redirect(seen))
+    return findings + seen.kept.list_findings()
+
+
+def _judge_rarely_asked(seen: EndpointObservation) -> list[Finding]:
+    findings = [_judge_https_redirect(seen)]
+    if seen.malformed is not None:
+        findings.append(_judge_stack_trace(seen.malformed))
     return findings
 
 
@@ -232,6 +263,14 @@ def _judge_content(seen: EndpointObservation) -> Finding:
     return Finding("content", Status.FAIL, summary, f"expected: {text}", fix)
 
 
+def _judge_stack_trace(answer: Response) -> Finding:
+    if not holds_stack_trace(answer.body):
+        return Finding("stack_trace", Status.PASS, f"{answer.url} answers {answer.status} without a stack trace.")
+    summary = f"{answer.url} answers {answer.status} with a stack trace: it shows strangers the insides."
+    fix = "Express: set NODE_ENV=production and answer errors yourself.\nDjango: set DEBUG=False."
+    return Finding("stack_trace", Status.WARN, summary, fix=fix)
+
+
 def _judge_https_redirect(seen: EndpointObservation) -> Finding:
     name = "https_redirect"
     fix = "Let the web server answer http:// with a 301 to the same address on https://."
@@ -294,15 +333,23 @@ def _describe_endpoint(seen: EndpointObservation, target: Target, now: datetime)
         "redirects": max(0, len(seen.answers) - 1),
         "latency_ms": seen.answers[0].latency.as_json_object() if seen.answers else None,
         "reason": seen.failure.reason if seen.failure else None,
+        "stack_trace": _tell_stack_trace(seen),
     }
     kept = _find_answer_to_keep(seen, now) if target.oldest_answer_at is not None else None
     return described if kept is None else {**described, "asked": kept.as_json_object()}
 
 
+def _tell_stack_trace(seen: EndpointObservation) -> bool | None:
+    if seen.malformed is not None:
+        return holds_stack_trace(seen.malformed.body)
+    return False if seen.kept is not None and "stack_trace" in seen.kept.summaries else None
+
+
 def _find_answer_to_keep(seen: EndpointObservation, now: datetime) -> GoodAnswer | None:
-    """Return what the next probes need not ask: all about an alias, of others only the plain-HTTP port."""
+    """Return what the next probes need not ask: all about an alias, of others what is rarely asked."""
     if seen.kept is not None:
         return seen.kept
     if seen.endpoint.role == "alias":
         return keep_good_answer(_judge_endpoint(seen), now)
-    return None if seen.plain_url is None else keep_good_answer([_judge_https_redirect(seen)], now)
+    asked = _judge_rarely_asked(seen)
+    return keep_good_answer(asked if seen.plain_url is not None else asked[1:], now)
