@@ -7,11 +7,12 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
-from readiness.checklists.template_reader import read_template
+from readiness.checklists.template_reader import check_is_finished, read_template
 from readiness.checklists.template_values import (
     AlertRule,
     Condition,
     CostLine,
+    EvidenceKind,
     Hours,
     Item,
     Kind,
@@ -30,6 +31,7 @@ __all__ = [
     "Condition",
     "CostLine",
     "CostTotals",
+    "EvidenceKind",
     "Hours",
     "Item",
     "Kind",
@@ -43,6 +45,7 @@ __all__ = [
     "Text",
     "cost_totals",
     "load_template",
+    "parse_draft",
     "parse_template",
 ]
 
@@ -80,6 +83,16 @@ def load_template(key: str = "go-live") -> Template:
 
 def parse_template(source: str, key: str) -> Template:
     """The template that this TOML text spells; TemplateError names the first thing that is wrong."""
+    template = parse_draft(source, key)
+    try:
+        check_is_finished(template)
+    except RowError as error:
+        raise TemplateError(f'Template "{key}": {error}.') from None
+    return template
+
+
+def parse_draft(source: str, key: str) -> Template:
+    """Like parse_template, for a template that may have no items yet."""
     try:
         return read_template(tomllib.loads(source, parse_float=Decimal), key)
     except tomllib.TOMLDecodeError as error:

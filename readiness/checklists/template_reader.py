@@ -5,9 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from readiness.checklists.template_values import (
+    ENVIRONMENT_KINDS,
+    MOST_APPROVALS,
     AlertRule,
     Condition,
     CostLine,
+    EvidenceKind,
     Hours,
     Item,
     Kind,
@@ -21,13 +24,17 @@ from readiness.checklists.template_values import (
 )
 from readiness.checklists.toml_rows import Row, RowError
 
+MOST_ITEMS = 500
+MOST_SECTIONS = 100
+TITLE_LENGTH = 200
 _RULE = re.compile(r"[a-z]+\.[a-z_]+")
 _LANGUAGES = ("en", "de")
 _TOP = ("template", "section", "item", "plan", "cost", "alert_rule")
 _TEMPLATE = ("key", "version", "title", "intro")
 _SECTION = ("key", "title", "why", "without", "estimate_hours", "resources", "table")
 _TABLE = ("title", "columns", "rows")
-_ITEM = ("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how", "estimate_minutes")
+_ITEM = ("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how")
+_ITEM += ("evidence", "approvals", "valid_for_days", "environments", "estimate_minutes")
 _PLAN = ("key", "day", "half", "title", "hours", "items")
 _COST = ("key", "service", "plan", "amount", "currency", "period", "severity", "alternative_of", "note")
 _ALERT = ("key", "title", "condition", "levels", "value", "threshold", "interval_seconds", "how")
@@ -40,7 +47,7 @@ _NEEDED_BY_CONDITION = {
 
 
 def read_template(document: Mapping[str, object], key: str) -> Template:
-    """The template in this document; RowError names the first thing that is wrong."""
+    """The template in this document, which may be unfinished; RowError names the first thing that is wrong."""
     top = Row(document, "", _TOP)
     head = top.row("template", _TEMPLATE)
     if (own_key := head.string("key")) != key:
@@ -50,8 +57,8 @@ def read_template(document: Mapping[str, object], key: str) -> Template:
     template = Template(
         key=key,
         version=head.integer("version"),
-        title=_read_text(head, "title"),
-        intro=_read_text(head, "intro"),
+        title=_read_title(head),
+        intro=_read_optional_text(head, "intro"),
         sections=tuple(_read_section(row) for row in top.rows("section", _SECTION, "section")),
         items=tuple(_read_item(row, step_of_item) for row in top.rows("item", _ITEM, "item")),
         plan=plan,
@@ -59,15 +66,39 @@ def read_template(document: Mapping[str, object], key: str) -> Template:
         alert_rules=tuple(_read_alert_rule(row) for row in top.rows("alert_rule", _ALERT, "alert rule")),
     )
     _check_keys(template)
+    _check_sizes(template)
     _check_items(template)
     _check_plan(template)
     _check_costs(template)
     return template
 
 
+def check_is_finished(template: Template) -> None:
+    """RowError unless there is an item, and one in every section: what an environment can be held to."""
+    if empty := {section.key for section in template.sections} - {item.section for item in template.items}:
+        raise RowError(f'section "{min(empty)}" has no items')
+    if not template.items:
+        raise RowError("there are no items")
+
+
 def _read_text(row: Row, name: str) -> Text:
+    """Two languages, or a bare text that reads the same in both."""
+    if row.is_text(name):
+        return Text(en=row.string(name), de=row.string(name))
     texts = row.row(name, _LANGUAGES)
     return Text(en=texts.string("en"), de=texts.string("de"))
+
+
+def _read_optional_text(row: Row, name: str) -> Text:
+    return _read_text(row, name) if row.has(name) else Text("", "")
+
+
+def _read_title(row: Row) -> Text:
+    title = _read_text(row, "title")
+    for text in (title.en, title.de):
+        if len(text) > TITLE_LENGTH or "\n" in text:
+            raise RowError(f"{row.where}: a title is one line of at most {TITLE_LENGTH} characters")
+    return title
 
 
 def _read_texts(row: Row, name: str) -> tuple[Text, ...]:
@@ -76,6 +107,8 @@ def _read_texts(row: Row, name: str) -> tuple[Text, ...]:
 
 
 def _read_hours(row: Row, name: str) -> Hours:
+    if not row.has(name):
+        return Hours(0, 0)
     hours = row.row(name, ("low", "high"))
     low, high = float(hours.amount("low")), float(hours.amount("high"))
     if low > high:
@@ -87,8 +120,8 @@ def _read_section(row: Row) -> Section:
     resources = row.rows("resources", ("title", "url"), "resource")
     return Section(
         key=row.key(),
-        title=_read_text(row, "title"),
-        why=_read_text(row, "why"),
+        title=_read_title(row),
+        why=_read_optional_text(row, "why"),
         without=_read_texts(row, "without"),
         estimate_hours=_read_hours(row, "estimate_hours"),
         resources=tuple(Resource(resource.string("title"), _read_url(resource)) for resource in resources),
@@ -115,10 +148,7 @@ def _read_table(row: Row) -> Table:
 
 def _read_cell(cell: object, where: str) -> Text:
     """A cell that reads the same in both languages (a header, a number) is a bare text."""
-    if isinstance(cell, str) and cell.strip():
-        return Text(en=cell, de=cell)
-    texts = Row(cell, where, _LANGUAGES)
-    return Text(en=texts.string("en"), de=texts.string("de"))
+    return _read_text(Row({"cell": cell}, where, ("cell",)), "cell")
 
 
 def _read_item(row: Row, step_of_item: Mapping[str, str]) -> Item:
@@ -134,13 +164,46 @@ def _read_item(row: Row, step_of_item: Mapping[str, str]) -> Item:
         kind=kind,
         severity=Severity(row.choice("severity", Severity)),
         rule=rule,
-        rule_text=_read_text(row, "rule_text"),
-        title=_read_text(row, "title"),
-        why=_read_text(row, "why"),
-        how=_read_text(row, "how"),
-        estimate_minutes=row.integer("estimate_minutes"),
+        rule_text=_read_optional_text(row, "rule_text"),
+        title=_read_title(row),
+        why=_read_optional_text(row, "why"),
+        how=_read_optional_text(row, "how"),
+        evidence=_read_evidence(row, kind),
+        approvals=_read_approvals(row, kind),
+        valid_for_days=_read_valid_for_days(row, kind),
+        environments=row.choices("environments", ENVIRONMENT_KINDS),
+        estimate_minutes=row.integer("estimate_minutes") if row.has("estimate_minutes") else 0,
         plan_step=step_of_item.get(row.key(), ""),
     )
+
+
+def _read_evidence(row: Row, kind: Kind) -> tuple[EvidenceKind, ...]:
+    """What is wanted; without the field, a probe's result of every item that has a rule."""
+    if not row.has("evidence"):
+        return () if kind is Kind.MANUAL else (EvidenceKind.PROBE,)
+    wanted = tuple(EvidenceKind(name) for name in row.choices("evidence", EvidenceKind))
+    if kind is Kind.AUTOMATIC and wanted != (EvidenceKind.PROBE,):
+        raise RowError(f'{row.where} is automatic: its evidence is "probe" alone')
+    if (EvidenceKind.PROBE in wanted) != (kind is not Kind.MANUAL):
+        verb = "must not want" if kind is Kind.MANUAL else "needs"
+        raise RowError(f'{row.where} is {kind} and {verb} the evidence "probe"')
+    return wanted
+
+
+def _read_approvals(row: Row, kind: Kind) -> int:
+    """How many; without the field, one for what a person claims."""
+    approvals = row.count("approvals", MOST_APPROVALS) if row.has("approvals") else int(kind is not Kind.AUTOMATIC)
+    if approvals and kind is Kind.AUTOMATIC:
+        raise RowError(f"{row.where} is automatic and needs no approvals")
+    return approvals
+
+
+def _read_valid_for_days(row: Row, kind: Kind) -> int | None:
+    if not row.has("valid_for_days"):
+        return None
+    if kind is Kind.AUTOMATIC:
+        raise RowError(f'{row.where} is automatic and must not have "valid_for_days": its facts age with their probe')
+    return row.integer("valid_for_days")
 
 
 def _read_step(row: Row) -> PlanStep:
@@ -199,13 +262,23 @@ def _check_keys(template: Template) -> None:
             raise RowError(f'the {label} key "{twice}" is used twice')
 
 
+def _check_sizes(template: Template) -> None:
+    for label, parts, most in (
+        ("sections", template.sections, MOST_SECTIONS),
+        ("items", template.items, MOST_ITEMS),
+        ("plan steps", template.plan, MOST_ITEMS),
+        ("costs", template.costs, MOST_ITEMS),
+        ("alert rules", template.alert_rules, MOST_ITEMS),
+    ):
+        if len(parts) > most:
+            raise RowError(f"there are more than {most} {label}")
+
+
 def _check_items(template: Template) -> None:
     sections = {section.key for section in template.sections}
     for item in template.items:
         if item.section not in sections:
             raise RowError(f'item "{item.key}" is in the unknown section "{item.section}"')
-    if empty := sections - {item.section for item in template.items}:
-        raise RowError(f'section "{min(empty)}" has no items')
 
 
 def _check_plan(template: Template) -> None:

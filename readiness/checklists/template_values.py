@@ -1,6 +1,6 @@
 """The frozen values that a checklist template consists of; reads and writes nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -21,6 +21,20 @@ class Severity(StrEnum):
     OPTIONAL = "optional"
 
 
+class EvidenceKind(StrEnum):
+    """What a person has to show with an item, or what a machine has to have seen."""
+
+    URL = "url"
+    FILE = "file"
+    NOTE = "note"
+    PROBE = "probe"
+
+
+# The kinds of environment that an item can be restricted to; the same as those of the table of environments.
+ENVIRONMENT_KINDS = ("production", "staging", "test", "development")
+MOST_APPROVALS = 2
+
+
 class Condition(StrEnum):
     """What an alert rule listens for."""
 
@@ -32,7 +46,7 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True)
 class Text:
-    """One text in both languages of the portal."""
+    """One text in both languages of the portal; both are the same where it was written once, both empty where not."""
 
     en: str
     de: str
@@ -80,6 +94,9 @@ class Section:
 class Item:
     """`why` and `how` are Markdown; `rule` names the verification and is empty for a manual item.
 
+    `evidence` lists everything that has to be shown, `approvals` how many people besides the submitter have to agree.
+    A claim is good for `valid_for_days`, None for as long as nothing speaks against it. `environments` lists the kinds
+    of environment that the item is for, empty for all. `estimate_minutes` is 0 when nobody has estimated.
     `plan_step` is the key of the plan step that links the item, empty when none does.
     """
 
@@ -92,8 +109,16 @@ class Item:
     title: Text
     why: Text
     how: Text
+    evidence: tuple[EvidenceKind, ...]
+    approvals: int
+    valid_for_days: int | None
+    environments: tuple[str, ...]
     estimate_minutes: int
     plan_step: str
+
+    def applies_to(self, environment_kind: str) -> bool:
+        """Whether an environment of this kind has the item."""
+        return not self.environments or environment_kind in self.environments
 
 
 @dataclass(frozen=True)
@@ -164,3 +189,16 @@ class Template:
     def items_by_section(self) -> tuple[tuple[Section, tuple[Item, ...]], ...]:
         """Every section with its items, both in the template's order."""
         return tuple((s, tuple(i for i in self.items if i.section == s.key)) for s in self.sections)
+
+    def for_environment(self, kind: str) -> "Template":
+        """What an environment of this kind has of it: its items, the sections that hold any, the steps to them."""
+        if all(item.applies_to(kind) for item in self.items):
+            return self
+        items = tuple(item for item in self.items if item.applies_to(kind))
+        keys = {item.key for item in items}
+        return replace(
+            self,
+            items=items,
+            sections=tuple(one for one in self.sections if any(item.section == one.key for item in items)),
+            plan=tuple(replace(step, items=tuple(key for key in step.items if key in keys)) for step in self.plan),
+        )

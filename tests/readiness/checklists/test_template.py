@@ -9,13 +9,18 @@ import pytest
 
 from readiness.checklists.template import (
     CostTotals,
+    EvidenceKind,
+    Hours,
     Template,
     TemplateError,
     Text,
     cost_totals,
     load_template,
+    parse_draft,
     parse_template,
 )
+from readiness.checklists.template_values import ENVIRONMENT_KINDS
+from readiness.models import Environment
 
 A, H, M = "automatic", "hybrid", "manual"
 
@@ -122,6 +127,25 @@ condition = "error_rate"
 threshold = 10
 interval_seconds = 60
 how = { en = "Send mail", de = "Mail senden" }
+"""
+
+# As little as a template can be.
+BARE = """
+[template]
+key = "bare"
+version = 1
+title = "Bare"
+
+[[section]]
+key = "people"
+title = "People"
+
+[[item]]
+key = "people.ruth"
+section = "people"
+kind = "manual"
+severity = "must"
+title = "Ask Ruth"
 """
 
 
@@ -365,6 +389,8 @@ def test_it_reads_a_small_template() -> None:
     assert template.costs[0].amount == Decimal("7.5")
 
 
+AUTOMATIC = 'kind = "automatic"\nseverity = "must"\nrule = "postgres.answers"'
+MANUAL = 'severity = "must"\nkind = "manual"\n'
 ITEM_FIRST_DONE = SMALL[SMALL.index("[[item]]") : SMALL.index("[[plan]]")]
 
 
@@ -392,12 +418,48 @@ ITEM_FIRST_DONE = SMALL[SMALL.index("[[item]]") : SMALL.index("[[plan]]")]
         ('rule = "postgres.answers"', 'rule = "answers"', '"answers" is not a rule'),
         ('severity = "must"\nrule', 'severity = "urgent"\nrule', 'severity "urgent" is not one of must, should'),
         ('title = { en = "Done"', 'titel = { en = "Done"', 'item "first.done" has an unknown field "titel"'),
-        ('title = { en = "Done", de = "Erledigt" }', 'title = "Done"', '"title" of item "first.done" must be a table'),
+        ('title = { en = "Done", de = "Erledigt" }', "title = 7", '"title" of item "first.done" must be a table'),
+        ('title = { en = "Done"', 'title = { en = "Two\\nlines"', "a title is one line of at most 200 characters"),
+        ('title = { en = "Done"', f'title = {{ en = "{"x" * 201}"', "a title is one line of at most 200 characters"),
+        ('why = { en = "Because"', f'why = {{ en = "{"x" * 20_001}"', '"en" is longer than 20000 characters'),
+        ('why = { en = "Because"', 'why = { en = "Be\\u0000cause"', '"en" holds a control character'),
+        ("estimate_minutes = 5", 'evidence = ["note"]', 'is automatic: its evidence is "probe" alone'),
+        ("estimate_minutes = 5", "approvals = 1", "is automatic and needs no approvals"),
+        ("estimate_minutes = 5", "valid_for_days = 3", 'is automatic and must not have "valid_for_days"'),
+        ('kind = "automatic"', 'kind = "hybrid"\nevidence = ["url"]', 'is hybrid and needs the evidence "probe"'),
+        (
+            AUTOMATIC,
+            'severity = "must"\nkind = "manual"\nevidence = ["probe"]',
+            'is manual and must not want the evidence "probe"',
+        ),
+        (
+            AUTOMATIC,
+            'severity = "must"\nkind = "manual"\nevidence = ["link"]',
+            'evidence "link" is not one of url, file, note, probe',
+        ),
+        (AUTOMATIC, MANUAL + 'evidence = ["url", "url"]', "evidence lists something twice"),
+        (
+            AUTOMATIC,
+            'severity = "must"\nkind = "manual"\napprovals = 3',
+            'needs "approvals" as a whole number from 0 to 2',
+        ),
+        (
+            AUTOMATIC,
+            'severity = "must"\nkind = "manual"\napprovals = true',
+            'needs "approvals" as a whole number from 0 to 2',
+        ),
+        (
+            AUTOMATIC,
+            'severity = "must"\nkind = "manual"\nvalid_for_days = 0',
+            'needs "valid_for_days" as a whole number above zero',
+        ),
+        ("estimate_minutes = 5", 'environments = ["live"]', 'environments "live" is not one of production, staging'),
+        ("estimate_minutes = 5", "estimate_minutes = 1_000_000_001", '"estimate_minutes" is above 1000000000'),
+        ('key = "first.done"', f'key = "{"x" * 81}"', '"key" is longer than 80 characters'),
         ("estimate_minutes = 5", "estimate_minutes = 2.5", 'needs "estimate_minutes" as a whole number'),
         ('key = "first.done"', 'key = "First done"', '"First done" is not a key'),
         ('key = "first.done"', "", 'item 1 needs the text "key"'),
         (ITEM_FIRST_DONE, ITEM_FIRST_DONE * 2, 'the item key "first.done" is used twice'),
-        (ITEM_FIRST_DONE, "", 'section "first" has no items'),
         ('items = ["first.done"]', 'items = ["first.gone"]', 'plan step "do_it" links the unknown item "first.gone"'),
         ('items = ["first.done"]', "items = [7]", 'plan step "do_it" needs "items" as a list of texts'),
         ('items = ["first.done"]', 'items = "first.done"', 'plan step "do_it" needs "items" as a list'),
@@ -418,6 +480,61 @@ def test_it_says_in_one_sentence_what_is_wrong(old: str, new: str, sentence: str
     assert str(caught.value).startswith('Template "small": ')
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
+
+
+def test_it_needs_little_of_an_item_of_ones_own() -> None:
+    template = parse_template(BARE, "bare")
+    (item,) = template.items
+    assert (item.title, item.why, item.rule_text) == (Text("Ask Ruth", "Ask Ruth"), Text("", ""), Text("", ""))
+    assert (item.evidence, item.approvals, item.valid_for_days, item.estimate_minutes) == ((), 1, None, 0)
+    assert template.sections[0].estimate_hours == Hours(0, 0)
+
+
+def test_it_says_what_an_item_demands() -> None:
+    demands = 'evidence = ["note", "url"]\napprovals = 2\nvalid_for_days = 30\nenvironments = ["staging"]'
+    item = parse_template(BARE + demands, "bare").items[0]
+    assert (item.evidence, item.approvals) == ((EvidenceKind.URL, EvidenceKind.NOTE), 2)
+    assert (item.valid_for_days, item.environments) == (30, ("staging",))
+
+
+def test_it_demands_of_the_shipped_items_what_their_kind_allows() -> None:
+    for item in load_template().items:
+        assert (EvidenceKind.PROBE in item.evidence) is (item.kind.value != M), item.key
+        assert item.approvals == (0 if item.kind.value == A else 1), item.key
+        assert item.kind.value != M or item.evidence, item.key
+        assert item.environments == ()
+
+
+def test_it_knows_the_kinds_of_environment_that_there_are() -> None:
+    assert list(ENVIRONMENT_KINDS) == Environment.Kind.values
+
+
+def test_it_leaves_out_what_is_not_for_an_environment() -> None:
+    only = SMALL.replace("estimate_minutes = 5", 'environments = ["production"]')
+    more = '[[section]]\nkey = "second"\ntitle = "Second"\n\n[[item]]\nkey = "all"\nsection = "second"\ntitle = "All"\n'
+    template = parse_template(only + more + 'kind = "manual"\nseverity = "must"\n', "small")
+
+    assert template.for_environment("production") is template
+    staging = template.for_environment("staging")
+    assert [item.key for item in staging.items] == ["all"]
+    assert [section.key for section in staging.sections] == ["second"]
+    assert [step.items for step in staging.plan] == [()]
+
+
+def test_it_reads_a_draft_without_items() -> None:
+    unfinished = BARE[: BARE.index("[[item]]")]
+    assert parse_draft(unfinished, "bare").sections[0].key == "people"
+    with pytest.raises(TemplateError, match='section "people" has no items'):
+        parse_template(unfinished, "bare")
+    with pytest.raises(TemplateError, match="there are no items"):
+        parse_template(BARE[: BARE.index("[[section]]")], "bare")
+
+
+def test_it_has_a_limit_for_items() -> None:
+    item = BARE[BARE.index("[[item]]") :]
+    more = "".join(item.replace("people.ruth", f"people.n{number}") for number in range(500))
+    with pytest.raises(TemplateError, match="there are more than 500 items"):
+        parse_template(BARE + more, "bare")
 
 
 def test_it_says_where_toml_is_broken() -> None:
