@@ -33,8 +33,10 @@ _TOP = ("template", "section", "item", "plan", "cost", "alert_rule")
 _TEMPLATE = ("key", "version", "title", "intro")
 _SECTION = ("key", "title", "why", "without", "estimate_hours", "resources", "table")
 _TABLE = ("title", "columns", "rows")
-_ITEM = ("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how")
-_ITEM += ("evidence", "approvals", "valid_for_days", "environments", "estimate_minutes")
+_ITEM = (
+    *("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how"),
+    *("evidence", "approvals", "valid_for_days", "environments", "estimate_minutes"),
+)
 _PLAN = ("key", "day", "half", "title", "hours", "items")
 _COST = ("key", "service", "plan", "amount", "currency", "period", "severity", "alternative_of", "note")
 _ALERT = ("key", "title", "condition", "levels", "value", "threshold", "interval_seconds", "how")
@@ -102,8 +104,8 @@ def _read_title(row: Row) -> Text:
 
 
 def _read_texts(row: Row, name: str) -> tuple[Text, ...]:
-    texts = row.rows(name, _LANGUAGES, f'"{name}"')
-    return tuple(Text(en=text.string("en"), de=text.string("de")) for text in texts)
+    values = enumerate(row.values(name), start=1)
+    return tuple(_read_part(value, f'"{name}" {number} of {row.where}') for number, value in values)
 
 
 def _read_hours(row: Row, name: str) -> Hours:
@@ -138,7 +140,7 @@ def _read_url(row: Row) -> str:
 def _read_table(row: Row) -> Table:
     columns = _read_texts(row, "columns")
     rows = tuple(
-        tuple(_read_cell(cell, f"row {number} of {row.where}") for cell in cells)
+        tuple(_read_part(cell, f"row {number} of {row.where}") for cell in cells)
         for number, cells in enumerate(row.value_lists("rows"), start=1)
     )
     if any(len(cells) != len(columns) for cells in rows):
@@ -146,9 +148,13 @@ def _read_table(row: Row) -> Table:
     return Table(title=_read_text(row, "title"), columns=columns, rows=rows)
 
 
-def _read_cell(cell: object, where: str) -> Text:
-    """A cell that reads the same in both languages (a header, a number) is a bare text."""
-    return _read_text(Row({"cell": cell}, where, ("cell",)), "cell")
+def _read_part(value: object, where: str) -> Text:
+    """A text of a list; one that reads the same in both languages (a header, a number) is a bare text."""
+    if isinstance(value, str):
+        text = Row({"text": value}, where, ("text",)).string("text")
+        return Text(en=text, de=text)
+    texts = Row(value, where, _LANGUAGES)
+    return Text(en=texts.string("en"), de=texts.string("de"))
 
 
 def _read_item(row: Row, step_of_item: Mapping[str, str]) -> Item:
