@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from readiness.checklists.template_values import Item, Template
 
 # What an item says and what it demands: when one of these differs, an earlier claim was about something else.
-_DEMAND = ("title", "why", "how", "kind", "rule", "rule_text", "evidence", "approvals", "valid_for_days")
-_REST = ("severity", "section", "environments", "estimate_minutes")
+_DEMAND = ("title", "why", "how", "kind", "rule", "rule_text", "evidence", "approvals")
+_REST = ("severity", "section", "valid_days", "per_release", "applies_to", "estimate_minutes")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class TemplateChanges:
 def compare_templates(old: Template, new: Template) -> TemplateChanges:
     """What becomes of the items of ``old`` in ``new``; items are the same when their keys are."""
     before, after = {item.key: item for item in old.items}, {item.key: item for item in new.items}
-    changes = ((before[key], item, _find_differences(before[key], item)) for key, item in after.items() if key in before)
+    changes = (
+        (before[key], item, _find_differences(before[key], item)) for key, item in after.items() if key in before
+    )
     return TemplateChanges(
         added=tuple(item for key, item in after.items() if key not in before),
         removed=tuple(item for key, item in before.items() if key not in after),

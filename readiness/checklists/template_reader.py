@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from readiness.checklists.template_values import (
     ENVIRONMENT_KINDS,
@@ -35,7 +36,7 @@ _SECTION = ("key", "title", "why", "without", "estimate_hours", "resources", "ta
 _TABLE = ("title", "columns", "rows")
 _ITEM = (
     *("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how"),
-    *("evidence", "approvals", "valid_for_days", "environments", "estimate_minutes"),
+    *("evidence", "approvals", "valid_days", "applies_to", "per_release", "estimate_minutes"),
 )
 _PLAN = ("key", "day", "half", "title", "hours", "items")
 _COST = ("key", "service", "plan", "amount", "currency", "period", "severity", "alternative_of", "note")
@@ -174,42 +175,27 @@ def _read_item(row: Row, step_of_item: Mapping[str, str]) -> Item:
         title=_read_title(row),
         why=_read_optional_text(row, "why"),
         how=_read_optional_text(row, "how"),
-        evidence=_read_evidence(row, kind),
-        approvals=_read_approvals(row, kind),
-        valid_for_days=_read_valid_for_days(row, kind),
-        environments=row.choices("environments", ENVIRONMENT_KINDS),
         estimate_minutes=row.integer("estimate_minutes") if row.has("estimate_minutes") else 0,
         plan_step=step_of_item.get(row.key(), ""),
+        **_read_demands(row, kind),
     )
 
 
-def _read_evidence(row: Row, kind: Kind) -> tuple[EvidenceKind, ...]:
-    """What is wanted; without the field, a probe's result of every item that has a rule."""
-    if not row.has("evidence"):
-        return () if kind is Kind.MANUAL else (EvidenceKind.PROBE,)
-    wanted = tuple(EvidenceKind(name) for name in row.choices("evidence", EvidenceKind))
-    if kind is Kind.AUTOMATIC and wanted != (EvidenceKind.PROBE,):
-        raise RowError(f'{row.where} is automatic: its evidence is "probe" alone')
-    if (EvidenceKind.PROBE in wanted) != (kind is not Kind.MANUAL):
-        verb = "must not want" if kind is Kind.MANUAL else "needs"
-        raise RowError(f'{row.where} is {kind} and {verb} the evidence "probe"')
-    return wanted
-
-
-def _read_approvals(row: Row, kind: Kind) -> int:
-    """How many; without the field, one for what a person claims."""
-    approvals = row.count("approvals", MOST_APPROVALS) if row.has("approvals") else int(kind is not Kind.AUTOMATIC)
-    if approvals and kind is Kind.AUTOMATIC:
-        raise RowError(f"{row.where} is automatic and needs no approvals")
-    return approvals
-
-
-def _read_valid_for_days(row: Row, kind: Kind) -> int | None:
-    if not row.has("valid_for_days"):
-        return None
-    if kind is Kind.AUTOMATIC:
-        raise RowError(f'{row.where} is automatic and must not have "valid_for_days": its facts age with their probe')
-    return row.integer("valid_for_days")
+def _read_demands(row: Row, kind: Kind) -> dict[str, Any]:
+    """What is asked of people, by the name of the field; of an automatic item nothing is."""
+    asked = ("evidence", "approvals", "valid_days", "per_release")
+    if kind is Kind.AUTOMATIC and (wrong := [name for name in asked if row.has(name)]):
+        raise RowError(f'{row.where} is automatic and must not have "{wrong[0]}": its facts decide')
+    evidence = tuple(EvidenceKind(name) for name in row.choices("evidence", EvidenceKind))
+    if kind is Kind.MANUAL and EvidenceKind.PROBE in evidence:
+        raise RowError(f'{row.where} is manual and must not want the evidence "probe"')
+    return {
+        "evidence": evidence,
+        "approvals": row.count("approvals", MOST_APPROVALS) if row.has("approvals") else 0,
+        "valid_days": row.integer("valid_days") if row.has("valid_days") else 0,
+        "applies_to": row.choices("applies_to", ENVIRONMENT_KINDS),
+        "per_release": row.has("per_release") and row.choice_of_two("per_release"),
+    }
 
 
 def _read_step(row: Row) -> PlanStep:

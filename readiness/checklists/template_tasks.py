@@ -7,6 +7,7 @@ its why after the word "Why:". A name that ends in (should) or (optional) says t
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
@@ -52,9 +53,8 @@ def read_task_list(source: str, key: str, title: str) -> Template:
     if not groups:
         raise TaskListError('There is no task list in this text: a task is a line such as "- [ ] Name".')
     if (count := sum(len(group.tasks) for group in groups)) > MOST_ITEMS or len(groups) > MOST_SECTIONS:
-        raise TaskListError(
-            f"There are {count} tasks in {len(groups)} sections; a template has at most {MOST_ITEMS} in {MOST_SECTIONS}."
-        )
+        limits = f"at most {MOST_ITEMS} in {MOST_SECTIONS} make a template"
+        raise TaskListError(f"There are {count} tasks in {len(groups)} sections; {limits}.")
     sections: list[Section] = []
     items: list[Item] = []
     for group in groups:
@@ -120,12 +120,9 @@ def _make_item(key: str, section: str, task: _Task) -> Item:
         title=_both(task.title),
         why=_both(task.why),
         how=_both(task.how),
-        evidence=(),
-        approvals=1,
-        valid_for_days=None,
-        environments=(),
         estimate_minutes=0,
         plan_step="",
+        approvals=1,
     )
 
 
@@ -162,19 +159,23 @@ class _Reader:
 
     def _read_list(self, node: SyntaxTreeNode, group: _Group, *, is_inner: bool) -> None:
         """The tasks of a list become those of ``group``, the tasks below one of its entries a group of their own."""
-        for entry in node.children:
-            below = [child for child in entry.children if child.type in _LISTS and _holds_task(child)]
-            if below:
-                words = _read_words(entry.children[0])
-                inner = self._open_group(f"{group.title}: {words}" if is_inner else words)
-                others = [child for child in entry.children[1:] if child not in below]
-                inner.texts += [self._cut_out(*_lines_of(child)) for child in others]
-                for child in below:
-                    self._read_list(child, inner, is_inner=True)
-            elif _is_task(entry):
-                group.tasks.append(self._read_task(entry))
-            else:
-                group.texts.append(self._cut_out(*_lines_of(entry)))
+        for is_text, entries in groupby(node.children, lambda entry: not (_is_task(entry) or _find_lists(entry))):
+            run = list(entries)
+            if is_text:
+                group.texts.append(self._cut_out(_lines_of(run[0])[0], _lines_of(run[-1])[1]))
+                continue
+            for entry in run:
+                if below := _find_lists(entry):
+                    self._read_inner(entry, below, f"{group.title}: " if is_inner else "")
+                else:
+                    group.tasks.append(self._read_task(entry))
+
+    def _read_inner(self, entry: SyntaxTreeNode, below: Sequence[SyntaxTreeNode], outer: str) -> None:
+        inner = self._open_group(outer + _read_words(entry.children[0]))
+        others = [child for child in entry.children[1:] if child not in below]
+        inner.texts += [self._cut_out(*_lines_of(child)) for child in others]
+        for child in below:
+            self._read_list(child, inner, is_inner=True)
 
     def _read_task(self, entry: SyntaxTreeNode) -> _Task:
         start, end = _lines_of(entry)
@@ -217,6 +218,11 @@ def _is_task(entry: SyntaxTreeNode) -> bool:
 
 def _holds_task(node: SyntaxTreeNode) -> bool:
     return any(_is_task(one) for one in node.walk() if one.type == "list_item")
+
+
+def _find_lists(entry: SyntaxTreeNode) -> list[SyntaxTreeNode]:
+    """The lists of tasks below an entry."""
+    return [child for child in entry.children if child.type in _LISTS and _holds_task(child)]
 
 
 def _read_words(node: SyntaxTreeNode) -> str:

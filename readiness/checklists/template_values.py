@@ -22,7 +22,7 @@ class Severity(StrEnum):
 
 
 class EvidenceKind(StrEnum):
-    """What a person has to show with an item, or what a machine has to have seen."""
+    """What can be shown for an item; `probe` is a result that facts bring, of automatic and hybrid items."""
 
     URL = "url"
     FILE = "file"
@@ -30,7 +30,7 @@ class EvidenceKind(StrEnum):
     PROBE = "probe"
 
 
-# The kinds of environment that an item can be restricted to; the same as those of the table of environments.
+# The kinds of environment that there are, as in the table of environments.
 ENVIRONMENT_KINDS = ("production", "staging", "test", "development")
 MOST_APPROVALS = 2
 
@@ -94,10 +94,11 @@ class Section:
 class Item:
     """`why` and `how` are Markdown; `rule` names the verification and is empty for a manual item.
 
-    `evidence` lists everything that has to be shown, `approvals` how many people besides the submitter have to agree.
-    A claim is good for `valid_for_days`, None for as long as nothing speaks against it. `environments` lists the kinds
-    of environment that the item is for, empty for all. `estimate_minutes` is 0 when nobody has estimated.
-    `plan_step` is the key of the plan step that links the item, empty when none does.
+    `estimate_minutes` is 0 when nobody has estimated. `plan_step` is the key of the plan step that links the item,
+    empty when none does. `evidence` lists the kinds of evidence of which one must be given with a submission; none is
+    wanted when it is empty. `approvals` (0 to 2) is how many people beside the submitter must agree. Verified by
+    people, the item goes stale after `valid_days`, 0 means never; with `per_release` it goes stale at each deploy.
+    `applies_to` lists kinds of environment; all when it is empty.
     """
 
     key: str
@@ -109,16 +110,17 @@ class Item:
     title: Text
     why: Text
     how: Text
-    evidence: tuple[EvidenceKind, ...]
-    approvals: int
-    valid_for_days: int | None
-    environments: tuple[str, ...]
     estimate_minutes: int
     plan_step: str
+    evidence: tuple[EvidenceKind, ...] = ()
+    approvals: int = 0
+    valid_days: int = 0
+    applies_to: tuple[str, ...] = ()
+    per_release: bool = False
 
-    def applies_to(self, environment_kind: str) -> bool:
+    def is_for(self, environment_kind: str) -> bool:
         """Whether an environment of this kind has the item."""
-        return not self.environments or environment_kind in self.environments
+        return not self.applies_to or environment_kind in self.applies_to
 
 
 @dataclass(frozen=True)
@@ -192,9 +194,9 @@ class Template:
 
     def for_environment(self, kind: str) -> "Template":
         """What an environment of this kind has of it: its items, the sections that hold any, the steps to them."""
-        if all(item.applies_to(kind) for item in self.items):
+        if all(item.is_for(kind) for item in self.items):
             return self
-        items = tuple(item for item in self.items if item.applies_to(kind))
+        items = tuple(item for item in self.items if item.is_for(kind))
         keys = {item.key for item in items}
         return replace(
             self,

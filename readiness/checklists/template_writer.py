@@ -11,7 +11,6 @@ from readiness.checklists.template_values import (
     CostLine,
     Hours,
     Item,
-    Kind,
     PlanStep,
     Section,
     Table,
@@ -71,14 +70,15 @@ def _spell_item(item: Item) -> dict[str, Any]:
     }
     if item.rule:
         spelled["rule"] = item.rule
-    if item.kind is not Kind.AUTOMATIC:
-        spelled |= {"evidence": [wanted.value for wanted in item.evidence], "approvals": item.approvals}
-    if item.valid_for_days is not None:
-        spelled["valid_for_days"] = item.valid_for_days
-    if item.environments:
-        spelled["environments"] = list(item.environments)
-    if item.estimate_minutes:
-        spelled["estimate_minutes"] = item.estimate_minutes
+    asked = {
+        "evidence": [wanted.value for wanted in item.evidence],
+        "approvals": item.approvals,
+        "valid_days": item.valid_days,
+        "per_release": item.per_release,
+        "applies_to": list(item.applies_to),
+        "estimate_minutes": item.estimate_minutes,
+    }
+    spelled |= {name: value for name, value in asked.items() if value}
     return spelled | _spell_texts(title=item.title, rule_text=item.rule_text, why=item.why, how=item.how)
 
 

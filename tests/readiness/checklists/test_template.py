@@ -423,37 +423,18 @@ ITEM_FIRST_DONE = SMALL[SMALL.index("[[item]]") : SMALL.index("[[plan]]")]
         ('title = { en = "Done"', f'title = {{ en = "{"x" * 201}"', "a title is one line of at most 200 characters"),
         ('why = { en = "Because"', f'why = {{ en = "{"x" * 20_001}"', '"en" is longer than 20000 characters'),
         ('why = { en = "Because"', 'why = { en = "Be\\u0000cause"', '"en" holds a control character'),
-        ("estimate_minutes = 5", 'evidence = ["note"]', 'is automatic: its evidence is "probe" alone'),
-        ("estimate_minutes = 5", "approvals = 1", "is automatic and needs no approvals"),
-        ("estimate_minutes = 5", "valid_for_days = 3", 'is automatic and must not have "valid_for_days"'),
-        ('kind = "automatic"', 'kind = "hybrid"\nevidence = ["url"]', 'is hybrid and needs the evidence "probe"'),
-        (
-            AUTOMATIC,
-            'severity = "must"\nkind = "manual"\nevidence = ["probe"]',
-            'is manual and must not want the evidence "probe"',
-        ),
-        (
-            AUTOMATIC,
-            'severity = "must"\nkind = "manual"\nevidence = ["link"]',
-            'evidence "link" is not one of url, file, note, probe',
-        ),
-        (AUTOMATIC, MANUAL + 'evidence = ["url", "url"]', "evidence lists something twice"),
-        (
-            AUTOMATIC,
-            'severity = "must"\nkind = "manual"\napprovals = 3',
-            'needs "approvals" as a whole number from 0 to 2',
-        ),
-        (
-            AUTOMATIC,
-            'severity = "must"\nkind = "manual"\napprovals = true',
-            'needs "approvals" as a whole number from 0 to 2',
-        ),
-        (
-            AUTOMATIC,
-            'severity = "must"\nkind = "manual"\nvalid_for_days = 0',
-            'needs "valid_for_days" as a whole number above zero',
-        ),
-        ("estimate_minutes = 5", 'environments = ["live"]', 'environments "live" is not one of production, staging'),
+        ("estimate_minutes = 5", 'evidence = ["note"]', 'is automatic and must not have "evidence": its facts decide'),
+        ("estimate_minutes = 5", "approvals = 1", 'is automatic and must not have "approvals"'),
+        ("estimate_minutes = 5", "valid_days = 3", 'is automatic and must not have "valid_days"'),
+        ("estimate_minutes = 5", "per_release = true", 'is automatic and must not have "per_release"'),
+        (AUTOMATIC, f'{MANUAL}evidence = ["probe"]', 'is manual and must not want the evidence "probe"'),
+        (AUTOMATIC, f'{MANUAL}evidence = ["link"]', 'evidence "link" is not one of url, file, note, probe'),
+        (AUTOMATIC, f'{MANUAL}evidence = ["url", "url"]', "evidence lists something twice"),
+        (AUTOMATIC, f"{MANUAL}approvals = 3", 'needs "approvals" as a whole number from 0 to 2'),
+        (AUTOMATIC, f"{MANUAL}approvals = true", 'needs "approvals" as a whole number from 0 to 2'),
+        (AUTOMATIC, f"{MANUAL}valid_days = 0", 'needs "valid_days" as a whole number above zero'),
+        (AUTOMATIC, f"{MANUAL}per_release = 1", 'needs "per_release" as true or false'),
+        ("estimate_minutes = 5", 'applies_to = ["live"]', 'applies_to "live" is not one of production, staging'),
         ("estimate_minutes = 5", "estimate_minutes = 1_000_000_001", '"estimate_minutes" is above 1000000000'),
         ('key = "first.done"', f'key = "{"x" * 81}"', '"key" is longer than 80 characters'),
         ("estimate_minutes = 5", "estimate_minutes = 2.5", 'needs "estimate_minutes" as a whole number'),
@@ -486,23 +467,22 @@ def test_it_needs_little_of_an_item_of_ones_own() -> None:
     template = parse_template(BARE, "bare")
     (item,) = template.items
     assert (item.title, item.why, item.rule_text) == (Text("Ask Ruth", "Ask Ruth"), Text("", ""), Text("", ""))
-    assert (item.evidence, item.approvals, item.valid_for_days, item.estimate_minutes) == ((), 1, None, 0)
+    assert (item.evidence, item.approvals, item.valid_days, item.estimate_minutes) == ((), 0, 0, 0)
     assert template.sections[0].estimate_hours == Hours(0, 0)
 
 
 def test_it_says_what_an_item_demands() -> None:
-    demands = 'evidence = ["note", "url"]\napprovals = 2\nvalid_for_days = 30\nenvironments = ["staging"]'
+    demands = 'evidence = ["note", "url"]\napprovals = 2\nvalid_days = 30\napplies_to = ["staging"]\nper_release = true'
     item = parse_template(BARE + demands, "bare").items[0]
     assert (item.evidence, item.approvals) == ((EvidenceKind.URL, EvidenceKind.NOTE), 2)
-    assert (item.valid_for_days, item.environments) == (30, ("staging",))
+    assert (item.valid_days, item.applies_to, item.per_release) == (30, ("staging",), True)
 
 
-def test_it_demands_of_the_shipped_items_what_their_kind_allows() -> None:
-    for item in load_template().items:
-        assert (EvidenceKind.PROBE in item.evidence) is (item.kind.value != M), item.key
-        assert item.approvals == (0 if item.kind.value == A else 1), item.key
-        assert item.kind.value != M or item.evidence, item.key
-        assert item.environments == ()
+def test_it_wants_approvals_and_evidence_of_shipped_items_that_people_verify() -> None:
+    items = load_template().items
+    assert {item.kind.value for item in items if item.approvals or item.evidence} == {H, M}
+    assert all(item.approvals == 1 for item in items if item.kind.value == H)
+    assert all(item.applies_to == () for item in items)
 
 
 def test_it_knows_the_kinds_of_environment_that_there_are() -> None:
@@ -510,7 +490,7 @@ def test_it_knows_the_kinds_of_environment_that_there_are() -> None:
 
 
 def test_it_leaves_out_what_is_not_for_an_environment() -> None:
-    only = SMALL.replace("estimate_minutes = 5", 'environments = ["production"]')
+    only = SMALL.replace("estimate_minutes = 5", 'applies_to = ["production"]')
     more = '[[section]]\nkey = "second"\ntitle = "Second"\n\n[[item]]\nkey = "all"\nsection = "second"\ntitle = "All"\n'
     template = parse_template(only + more + 'kind = "manual"\nseverity = "must"\n', "small")
 
