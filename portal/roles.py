@@ -21,13 +21,15 @@ _SEE_INSIDE = [
     "readiness.view_notification",
     "readiness.acknowledge_alert",
     "readiness.view_itemevent",
+    "readiness.view_checklisttemplate",
+    "readiness.view_templateversion",
     "backups.view_backup",
     "backups.view_verification",
     "backups.view_restore",
     "portal.view_auditevent",
     "portal.open_admin",
 ]
-_TICK = ["readiness.tick_item"]
+_TICK = ["readiness.tick_item", "readiness.change_checklisttemplate"]
 _OPERATE = [
     "readiness.add_environment",
     "readiness.change_environment",
@@ -67,7 +69,7 @@ ROLE_PERMISSIONS: dict[str, list[str]] = {
 
 ROLE_SUMMARIES: dict[str, str] = {
     STAKEHOLDER: "Sees the dashboards.",
-    TEAM_LEAD: "Ticks and comments the checklist.",
+    TEAM_LEAD: "Ticks and comments the checklist, and makes checklists.",
     OPERATOR: "Connects environments, probes, backs up, restores.",
     ADMINISTRATOR: "All of it, and invites people.",
 }

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
-from readiness.checklists.assigned_template import template_of
+from readiness.checklists.assigned_template import read_templates, template_of
 from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
 from readiness.checklists.gate import Decision, decide
 from readiness.checklists.life import State
@@ -58,6 +58,7 @@ class Assessment:
 def assess(environments: Sequence[Environment], now: datetime) -> dict[int, Assessment]:
     """Assesses ``environments``, keyed by id; seven queries, however many there are."""
     ids = [environment.pk for environment in environments]
+    read_templates(environments)
     endpoints = _group(Endpoint.objects.filter(environment_id__in=ids))
     # The connection itself is not read: pages neither need nor decrypt it.
     databases = _group(Database.objects.filter(environment_id__in=ids).defer("dsn"))

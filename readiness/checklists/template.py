@@ -44,6 +44,7 @@ __all__ = [
     "TemplateError",
     "Text",
     "cost_totals",
+    "list_shipped",
     "load_template",
     "parse_draft",
     "parse_template",
@@ -71,13 +72,17 @@ class CostTotals:
     recommended_high: Decimal
 
 
+def list_shipped() -> tuple[str, ...]:
+    """The keys of the templates that the portal brings with it."""
+    return tuple(sorted(found.stem.replace("_", "-") for found in _FOLDER.glob("*.toml")))
+
+
 @lru_cache
 def load_template(key: str = "go-live") -> Template:
     """The shipped template of this key, read once per process; TemplateError when it is missing or wrong."""
     path = _FOLDER / f"{key.replace('-', '_')}.toml"
     if not _FILE_KEY.fullmatch(key) or not path.is_file():
-        known = ", ".join(sorted(found.stem.replace("_", "-") for found in _FOLDER.glob("*.toml")))
-        raise TemplateError(f'There is no checklist template "{key}"; there is: {known}.')
+        raise TemplateError(f'There is no checklist template "{key}"; there is: {", ".join(list_shipped())}.')
     return parse_template(path.read_text(encoding="utf-8"), key)
 
 

@@ -118,10 +118,6 @@ class Item:
     applies_to: tuple[str, ...] = ()
     per_release: bool = False
 
-    def is_for(self, environment_kind: str) -> bool:
-        """Whether an environment of this kind has the item."""
-        return not self.applies_to or environment_kind in self.applies_to
-
 
 @dataclass(frozen=True)
 class PlanStep:
@@ -192,11 +188,15 @@ class Template:
         """Every section with its items, both in the template's order."""
         return tuple((s, tuple(i for i in self.items if i.section == s.key)) for s in self.sections)
 
+    def items_for(self, environment_kind: str) -> tuple[Item, ...]:
+        """The items that apply to this kind of environment, in the template's order."""
+        return tuple(item for item in self.items if not item.applies_to or environment_kind in item.applies_to)
+
     def for_environment(self, kind: str) -> "Template":
         """What an environment of this kind has of it: its items, the sections that hold any, the steps to them."""
-        if all(item.is_for(kind) for item in self.items):
+        items = self.items_for(kind)
+        if len(items) == len(self.items):
             return self
-        items = tuple(item for item in self.items if item.is_for(kind))
         keys = {item.key for item in items}
         return replace(
             self,

@@ -12,12 +12,14 @@ from readiness.models.probes import (
     StatusChange,
 )
 from readiness.models.scenarios import ExpectedRecord, Scenario, ScenarioSecret
+from readiness.models.templates import ChecklistTemplate, TemplateVersion
 from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, TrackerProject
 
 __all__ = [
     "Alert",
     "AlertRule",
     "Channel",
+    "ChecklistTemplate",
     "Database",
     "Endpoint",
     "Environment",
@@ -34,6 +36,7 @@ __all__ = [
     "Scenario",
     "ScenarioSecret",
     "StatusChange",
+    "TemplateVersion",
     "Tracker",
     "TrackerEvent",
     "TrackerIssue",
