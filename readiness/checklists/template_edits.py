@@ -1,4 +1,7 @@
-"""Templates with one thing changed: a section or an item added, replaced, moved or removed; pure."""
+"""Templates with one thing changed: a section or an item added, replaced, moved or removed; pure.
+
+Whatever names a section or an item that is not there raises KeyError.
+"""
 
 import re
 import unicodedata
@@ -32,12 +35,13 @@ def add_section(template: Template, title: Text, why: Text) -> Template:
 
 
 def change_section(template: Template, key: str, title: Text, why: Text) -> Template:
-    changed = [replace(one, title=title, why=why) if one.key == key else one for one in template.sections]
-    return replace(template, sections=tuple(changed))
+    section = template.section(key)
+    return replace(template, sections=_put(template.sections, section, replace(section, title=title, why=why)))
 
 
 def remove_section(template: Template, key: str) -> Template:
     """Without the section and all of its items."""
+    template.section(key)
     for item in template.items:
         if item.section == key:
             template = remove_item(template, item.key)
@@ -46,7 +50,7 @@ def remove_section(template: Template, key: str) -> Template:
 
 def move_section(template: Template, key: str, steps: int) -> Template:
     """One place up (-1) or down (1); at the edge it stays."""
-    return replace(template, sections=_swap(template.sections, template.sections, key, steps))
+    return replace(template, sections=_swap(template.sections, template.sections, template.section(key), steps))
 
 
 def add_item(template: Template, item: Item) -> Template:
@@ -55,11 +59,12 @@ def add_item(template: Template, item: Item) -> Template:
 
 def change_item(template: Template, item: Item) -> Template:
     """With ``item`` in the place of the one that has its key."""
-    return replace(template, items=tuple(item if one.key == item.key else one for one in template.items))
+    return replace(template, items=_put(template.items, template.item(item.key), item))
 
 
 def remove_item(template: Template, key: str) -> Template:
     """Without the item; steps of the plan that named it stay."""
+    template.item(key)
     return replace(
         template,
         items=tuple(item for item in template.items if item.key != key),
@@ -69,13 +74,17 @@ def remove_item(template: Template, key: str) -> Template:
 
 def move_item(template: Template, key: str, steps: int) -> Template:
     """One place up (-1) or down (1) among the items of its section; at the edge it stays."""
-    section = template.item(key).section
-    siblings = [item for item in template.items if item.section == section]
-    return replace(template, items=_swap(template.items, siblings, key, steps))
+    moved = template.item(key)
+    siblings = [item for item in template.items if item.section == moved.section]
+    return replace(template, items=_swap(template.items, siblings, moved, steps))
 
 
-def _swap(parts: tuple[Part, ...], siblings: Sequence[Part], key: str, steps: int) -> tuple[Part, ...]:
-    place = next(place for place, one in enumerate(siblings) if one.key == key)
+def _put(parts: tuple[Part, ...], old: Part, new: Part) -> tuple[Part, ...]:
+    return tuple(new if part is old else part for part in parts)
+
+
+def _swap(parts: tuple[Part, ...], siblings: Sequence[Part], moved: Part, steps: int) -> tuple[Part, ...]:
+    place = siblings.index(moved)
     if not 0 <= place + steps < len(siblings):
         return parts
     one, other = siblings[place], siblings[place + steps]

@@ -85,7 +85,10 @@ def change_draft(
     """
     if version.revision != revision or not version.is_draft:
         raise _conflict(version)
-    content = _spell(change(read_version(version)), version)
+    try:
+        content = _spell(change(read_version(version)), version)
+    except KeyError as error:
+        raise TemplateChangeError(f"There is no {error.args[0]} in this draft any more.") from None
     changed = TemplateVersion.objects.filter(
         pk=version.pk, revision=revision, state=TemplateVersion.State.DRAFT
     ).update(

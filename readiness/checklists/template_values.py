@@ -188,6 +188,13 @@ class Template:
         """Every section with its items, both in the template's order."""
         return tuple((s, tuple(i for i in self.items if i.section == s.key)) for s in self.sections)
 
+    def section(self, key: str) -> Section:
+        """The section with this key; KeyError when there is none."""
+        for section in self.sections:
+            if section.key == key:
+                return section
+        raise KeyError(key)
+
     def items_for(self, environment_kind: str) -> tuple[Item, ...]:
         """The items that apply to this kind of environment, in the template's order."""
         return tuple(item for item in self.items if not item.applies_to or environment_kind in item.applies_to)

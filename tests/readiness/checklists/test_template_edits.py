@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -78,6 +79,22 @@ def test_it_moves_sections() -> None:
 
     assert [section.key for section in moved.sections][:2] == ["https", "postgresql"]
     assert move_section(moved, "https", -1) == moved
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda template: change_section(template, "gone", Text("x", "x"), Text("", "")),
+        lambda template: remove_section(template, "gone"),
+        lambda template: move_section(template, "gone", 1),
+        lambda template: change_item(template, replace(template.items[0], key="gone")),
+        lambda template: remove_item(template, "gone"),
+        lambda template: move_item(template, "gone", 1),
+    ],
+)
+def test_it_changes_nothing_that_is_not_there(edit: Callable[[Template], Template]) -> None:
+    with pytest.raises(KeyError, match="gone"):
+        edit(GO_LIVE)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from portal.models import AuditEvent
 from readiness.checklists import assigned_template, template_store
 from readiness.checklists.assessment import assess
 from readiness.checklists.assigned_template import read_version, template_of
-from readiness.checklists.template import Severity, Template, Text, load_template, parse_template
+from readiness.checklists.template import Severity, Template, Text, load_template, parse_draft, parse_template
 from readiness.checklists.template_edits import change_item, remove_item
 from readiness.checklists.template_store import DraftConflictError, TemplateChangeError
 from readiness.models import ChecklistTemplate, Environment, ItemState, TemplateVersion
@@ -101,7 +101,7 @@ def test_it_overwrites_nobody(lea: User, ada: User) -> None:
 def test_it_saves_nothing_that_is_no_template() -> None:
     version = template_store.create_template(BARE_TEMPLATE, by=None)
 
-    with pytest.raises(TemplateChangeError, match=r'item "people\.ruth": a title is one line of at most 200 characters'):
+    with pytest.raises(TemplateChangeError, match=r'people\.ruth": a title is one line of at most 200 characters'):
         template_store.change_draft(version, lambda old: rename("x" * 201, old), revision=1, by=None)
     with pytest.raises(TemplateChangeError, match="longer than 400,000 characters"):
         template_store.change_draft(version, _make_huge, revision=1, by=None)
@@ -153,7 +153,7 @@ def test_it_lets_an_account_go_that_has_published(lea: User) -> None:
 )
 def test_it_publishes_nothing_unfinished(content: str, sentence: str) -> None:
     key = "bare" if "bare" in content else "small"
-    version = template_store.create_template(template_store.parse_draft(content, key), by=None)
+    version = template_store.create_template(parse_draft(content, key), by=None)
 
     with pytest.raises(TemplateChangeError) as caught:
         template_store.publish_draft(version, revision=1, by=None)
