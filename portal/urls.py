@@ -17,6 +17,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("test-error/", views.send_test_error, name="test_error"),
     path("alerts/", include("readiness.alert_urls")),
+    path("templates/", include("readiness.template_urls")),
     path("environments/", include("readiness.urls")),
     path("environments/<slug:slug>/", views.show_environment, name="environment"),
     path("backups/", include("backups.urls")),

@@ -43,6 +43,15 @@ ITEM_STATES: Mapping[str, tuple[str, str]] = {
     "failing": ("fail", "Failing"),
     "unverifiable": ("idle", "Not verifiable yet"),
 }
+ITEM_FIELDS: Mapping[str, str] = {
+    "rule": "facts",
+    "rule_text": "what verifies it",
+    "evidence": "evidence wanted",
+    "valid_days": "how long it is valid",
+    "per_release": "stale with a deploy",
+    "applies_to": "kinds of environment",
+    "estimate_minutes": "estimate",
+}
 VERDICTS: Mapping[str, str] = {"GO": "pass", "CONDITIONAL": "warn", "NO-GO": "fail"}
 _ACRONYMS = {"https": "HTTPS", "http": "HTTP", "tls": "TLS", "dns": "DNS", "csp": "CSP", "hsts": "HSTS"}
 _LABELLED_LINE = re.compile(r"([A-Za-z][A-Za-z .-]{1,19}): (.+)")

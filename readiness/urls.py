@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from readiness.views import checklists, environments, maintenance, probes, scenarios, trackers
+from readiness.views import checklists, environments, maintenance, probes, scenarios, templates, trackers
 
 urlpatterns = [
     path("add/", environments.add_environment, name="add_environment"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("maintenance/", maintenance.plan_maintenance, name="maintenance"),
     path("maintenance/<int:pk>/remove/", maintenance.remove_maintenance, name="remove_maintenance"),
     path("<slug:slug>/settings/", environments.change_environment, name="environment_settings"),
+    path("<slug:slug>/template/", templates.switch_environment, name="environment_template"),
     path("<slug:slug>/retire/", environments.retire_environment, name="retire_environment"),
     path("<slug:slug>/endpoints/", environments.add_endpoint, name="add_endpoint"),
     path("<slug:slug>/endpoints/<int:pk>/remove/", environments.remove_endpoint, name="remove_endpoint"),

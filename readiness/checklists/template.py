@@ -96,14 +96,15 @@ def parse_template(source: str, key: str) -> Template:
     return template
 
 
-def parse_draft(source: str, key: str) -> Template:
-    """Like parse_template, for a template that may have no items yet."""
+def parse_draft(source: str, key: str = "") -> Template:
+    """Like parse_template, for a template that may have no items yet; without ``key`` it has the one that it names."""
+    name = f'Template "{key}"' if key else "The template"
     try:
         return read_template(tomllib.loads(source, parse_float=Decimal), key)
-    except tomllib.TOMLDecodeError as error:
-        raise TemplateError(f'Template "{key}" is not valid TOML: {error}.') from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise TemplateError(f"{name} is not valid TOML: {error}.") from None
     except RowError as error:
-        raise TemplateError(f'Template "{key}": {error}.') from None
+        raise TemplateError(f"{name}: {error}.") from None
 
 
 def cost_totals(template: Template) -> CostTotals:

@@ -23,7 +23,7 @@ from readiness.checklists.template_values import (
     Template,
     Text,
 )
-from readiness.checklists.toml_rows import Row, RowError
+from readiness.checklists.toml_rows import KEY_LENGTH, Row, RowError
 
 MOST_ITEMS = 500
 MOST_SECTIONS = 100
@@ -50,15 +50,18 @@ _NEEDED_BY_CONDITION = {
 
 
 def read_template(document: Mapping[str, object], key: str) -> Template:
-    """The template in this document, which may be unfinished; RowError names the first thing that is wrong."""
+    """The template in this document, which may be unfinished; RowError names the first thing that is wrong.
+
+    It has to have this key, any if that is empty.
+    """
     top = Row(document, "", _TOP)
     head = top.row("template", _TEMPLATE)
-    if (own_key := head.string("key")) != key:
+    if (own_key := head.string("key", KEY_LENGTH)) != key and key:
         raise RowError(f'[template] says that its key is "{own_key}"')
     plan = tuple(_read_step(row) for row in top.rows("plan", _PLAN, "plan step"))
     step_of_item = {item: step.key for step in plan for item in step.items}
     template = Template(
-        key=key,
+        key=own_key,
         version=head.integer("version"),
         title=_read_title(head),
         intro=_read_optional_text(head, "intro"),
