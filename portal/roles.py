@@ -29,7 +29,7 @@ _SEE_INSIDE = [
     "portal.view_auditevent",
     "portal.open_admin",
 ]
-_TICK = ["readiness.tick_item", "readiness.change_checklisttemplate"]
+_TICK = ["readiness.tick_item", "readiness.approve_waiver", "readiness.change_checklisttemplate"]
 _OPERATE = [
     "readiness.add_environment",
     "readiness.change_environment",
@@ -50,6 +50,7 @@ _OPERATE = [
     "portal.confirm_key",
 ]
 _ADMINISTER = [
+    "readiness.manage_apitoken",
     "portal.manage_people",
     # To look only: the admin's form knows neither the last administrator nor the audit trail.
     "auth.view_user",
@@ -69,7 +70,7 @@ ROLE_PERMISSIONS: dict[str, list[str]] = {
 
 ROLE_SUMMARIES: dict[str, str] = {
     STAKEHOLDER: "Sees the dashboards.",
-    TEAM_LEAD: "Ticks and comments the checklist, and makes checklists.",
+    TEAM_LEAD: "Submits, approves and comments checklist items; asks for waivers and approves them; makes checklists.",
     OPERATOR: "Connects environments, probes, backs up, restores.",
     ADMINISTRATOR: "All of it, and invites people.",
 }

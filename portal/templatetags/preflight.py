@@ -26,6 +26,8 @@ from portal.words import (
     JOB_OUTCOMES,
     SHAPES,
     STATUS_WORDS,
+    VERDICTS,
+    WAIVER_STATES,
     split_fix,
     word_age,
     word_bytes,
@@ -37,7 +39,7 @@ from readiness.checklists.gate import KIND_TITLES, Reason
 from readiness.checklists.next_steps import NextStep
 from readiness.checklists.template_values import Template
 from readiness.checklists.verification import ItemStanding
-from readiness.models import Environment
+from readiness.models import Environment, Waiver
 from readiness.probes.base import Finding
 from readiness.probes.transitions import BEATS_KEPT
 
@@ -90,6 +92,35 @@ def job_status(job: Job) -> SafeString:
 def standing_status(standing: ItemStanding) -> SafeString:
     """Where a checklist item stands."""
     return status(*ITEM_STATES[standing.state])
+
+
+@register.simple_tag
+def item_state(state: str) -> SafeString:
+    """A state of an item by itself."""
+    return status(*ITEM_STATES[state])
+
+
+@register.filter
+def state_word(state: str) -> str:
+    """A state of an item in a word."""
+    return ITEM_STATES[state][1]
+
+
+@register.simple_tag
+def waiver_status(waiver: Waiver) -> SafeString:
+    """Whether a waiver is asked for, in force, ends within a week, or is over."""
+    today = timezone.localdate()
+    if waiver.state in Waiver.LIVE and waiver.is_over(today):
+        return status("idle", "Expired")
+    if waiver.is_ending(today):
+        return status("warn", "Ends soon")
+    return status(*WAIVER_STATES[waiver.state])
+
+
+@register.simple_tag
+def verdict_status(verdict: str, extra: str = "") -> SafeString:
+    """The verdict as a mark."""
+    return status(VERDICTS[verdict], verdict, extra)
 
 
 @register.simple_tag
@@ -196,6 +227,12 @@ def duration_chart(durations_ms: Sequence[int]) -> SafeString:
         f"How long the last {len(durations_ms)} runs took, at most {word_duration_ms(max(durations_ms))}",
         path,
     )
+
+
+@register.filter
+def words(name: str) -> str:
+    """A name of the code as people read it."""
+    return name.replace("_", " ").capitalize()
 
 
 @register.filter

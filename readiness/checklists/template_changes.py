@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from readiness.checklists.template_values import Item, Template
 
 # What an item says and what it demands: when one of these differs, an earlier claim was about something else.
-_DEMAND = ("title", "why", "how", "kind", "rule", "rule_text", "evidence", "approvals")
-_REST = ("severity", "section", "valid_days", "per_release", "applies_to", "estimate_minutes")
+_DEMAND = ("title", "why", "how", "kind", "rule", "rule_text", "severity", "evidence", "approvals")
+_REST = ("section", "valid_days", "per_release", "applies_to", "estimate_minutes")
 
 
 @dataclass(frozen=True)

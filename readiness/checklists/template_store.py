@@ -166,7 +166,8 @@ def switch_template(
         locked.save(update_fields=["template_version"])
         environment.template_version = version
         workflow.start_checklist(locked)
-        name = str(version) if version is not None else "the shipped checklist"
+        name = str(version) if version is not None else "The shipped checklist"
+        workflow.age_for_template(locked, changes.other_demands, name)
         _record("lets it follow", by, name, environment=locked)
     return changes
 

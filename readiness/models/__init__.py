@@ -1,8 +1,9 @@
 """The tables of readiness, by concern."""
 
 from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
-from readiness.models.checklists import ItemEvent, ItemState
+from readiness.models.checklists import Attachment, ItemApproval, ItemEvent, ItemState, Waiver
 from readiness.models.environments import Database, Endpoint, Environment
+from readiness.models.outside import ApiToken, Deploy, PostedFact
 from readiness.models.probes import (
     MaintenanceWindow,
     ProbeRollup,
@@ -18,17 +19,22 @@ from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, Track
 __all__ = [
     "Alert",
     "AlertRule",
+    "ApiToken",
+    "Attachment",
     "Channel",
     "ChecklistTemplate",
     "Database",
+    "Deploy",
     "Endpoint",
     "Environment",
     "ExpectedRecord",
     "GateSeen",
+    "ItemApproval",
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
     "Notification",
+    "PostedFact",
     "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
@@ -41,4 +47,5 @@ __all__ = [
     "TrackerEvent",
     "TrackerIssue",
     "TrackerProject",
+    "Waiver",
 ]

@@ -124,7 +124,7 @@ def test_it_makes_keys_that_fit() -> None:
         ({"approvals": 2}, True),
         ({"evidence": (EvidenceKind.NOTE,)}, True),
         ({"kind": Kind.HYBRID, "rule": "postgres.answers"}, True),
-        ({"severity": Severity.OPTIONAL}, False),
+        ({"severity": Severity.OPTIONAL}, True),
         ({"estimate_minutes": 500}, False),
         ({"section": "https"}, False),
         ({"applies_to": ("staging",)}, False),

@@ -17,7 +17,7 @@ from readiness.checklists.assigned_template import read_version, template_of
 from readiness.checklists.template import Severity, Template, Text, load_template, parse_draft, parse_template
 from readiness.checklists.template_edits import change_item, remove_item
 from readiness.checklists.template_store import DraftConflictError, TemplateChangeError
-from readiness.models import ChecklistTemplate, Environment, ItemState, TemplateVersion
+from readiness.models import ChecklistTemplate, Environment, ItemEvent, ItemState, TemplateVersion
 from tests.readiness.checklists.test_template import BARE, SMALL
 from tests.readiness.factories import make_environment
 
@@ -246,6 +246,25 @@ def test_it_reads_the_templates_of_many_environments_in_one_query(db: None) -> N
         return len(queries)
 
     assert count(2) == count(6)
+
+
+def test_it_turns_stale_what_was_agreed_to_about_another_demand(shop: Environment, lea: User) -> None:
+    ours = replace(load_template(), key="ours")
+    for key in ("documentation", "local_run", "https.certificates"):
+        ours = change_item(ours, replace(ours.item(key), how=Text("Otherwise", "Anders")))
+    ours = change_item(ours, replace(ours.item("backup_strategy"), estimate_minutes=500))
+    verified = ("documentation", "backup_strategy", "https.certificates", "pwa")
+    ItemState.objects.filter(environment=shop, key__in=verified).update(state="verified")
+
+    template_store.switch_template(shop, publish(ours), by=lea)
+
+    states = dict(ItemState.objects.filter(environment=shop).values_list("key", "state"))
+    assert states["documentation"] == "stale"
+    assert (states["backup_strategy"], states["https.certificates"], states["pwa"]) == ("verified",) * 3
+    assert states["local_run"] == "todo"
+    event = ItemEvent.objects.get()
+    assert (event.key, event.kind, event.from_state, event.to_state) == ("documentation", "age", "verified", "stale")
+    assert event.text == "Go-live checklist, version 1 says or demands something else than was agreed to."
 
 
 def test_it_keeps_what_was_claimed_about_items_that_come_back(bare: TemplateVersion, shop: Environment) -> None:
