@@ -70,7 +70,10 @@ def test_a_team_lead_makes_a_small_checklist_and_an_environment_follows_it(team:
     expect(lea.page.locator(".prose strong")).to_have_text("each")
     lea.look()
 
-    lea.visit(f"{shop}template/?version=")
+    lea.visit(shop)
+    lea.follow("Follow another checklist")
+    lea.page.get_by_label("Checklist", exact=True).select_option("shipped")
+    lea.press("Show what changes")
     expect(lea.page.get_by_text("Database created")).to_be_visible()
     lea.press("Follow the shipped checklist")
     expect(lea.page.get_by_role("link", name="Database created").first).to_be_visible()
