@@ -33,7 +33,7 @@ _EVIDENCE_WORDS = {EvidenceKind.URL: "a link", EvidenceKind.FILE: "a file", Evid
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Exhibit:
     """What somebody shows with a submission; ``attachment_id`` is of a file that is attached to the same item."""
 
     url: str = ""
@@ -70,7 +70,7 @@ def move(
     by: AbstractBaseUser,
     version: int,
     note: str = "",
-    evidence: Evidence | None = None,
+    evidence: Exhibit | None = None,
 ) -> ItemState:
     """Takes one step with one item.
 
@@ -86,7 +86,7 @@ def move(
         before = state.state
         step = _Step(environment, item, state, by, note, timezone.now())
         if action is Action.SUBMIT:
-            step.submit(evidence or Evidence())
+            step.submit(evidence or Exhibit())
         elif action is Action.ASK_NOT_APPLICABLE:
             step.ask_not_applicable()
         elif action is Action.APPROVE:
@@ -160,6 +160,8 @@ def _refusal(item: Item, state: ItemState, action: Action, by: AbstractBaseUser)
         return f"“{item.title.en}” is verified by facts alone and cannot be moved by hand."
     if not is_possible(action, State(state.state)):
         return f"“{item.title.en}” is {state.get_state_display()}, so this is not possible now."
+    if action is Action.REOPEN and state.state == State.SUBMITTED and state.submitter_id != by.pk:
+        return "Only whoever submitted it can take it back; everybody else can send it back."
     if action is Action.APPROVE:
         if state.submitter_id == by.pk or (state.submitter_id is None and state.submitter_name == by.get_username()):
             return "Somebody else has to approve what you submitted."
@@ -187,7 +189,7 @@ class _Step:
     note: str
     now: datetime
 
-    def submit(self, evidence: Evidence) -> None:
+    def submit(self, evidence: Exhibit) -> None:
         url, note = _clean_url(evidence.url), clean_text(evidence.note, "a note")
         attachment = self._find_attachment(evidence.attachment_id)
         given = {EvidenceKind.URL: bool(url), EvidenceKind.FILE: attachment is not None, EvidenceKind.NOTE: bool(note)}
