@@ -231,7 +231,7 @@ def test_it_lets_an_environment_go_live_on_a_small_checklist(shop: Environment, 
     assert verdict() is Verdict.NO_GO
     workflow.move(followed, "people.ruth", Action.SUBMIT, by=lea, version=0)
     submitted = workflow.move(
-        followed, "people.tom", Action.SUBMIT, by=lea, version=0, evidence=workflow.Evidence(note="He said yes.")
+        followed, "people.tom", Action.SUBMIT, by=lea, version=0, evidence=workflow.Exhibit(note="He said yes.")
     )
     assert verdict() is Verdict.NO_GO
     with pytest.raises(workflow.WorkflowError):
