@@ -94,7 +94,7 @@ def assess(
     databases = _group(Database.objects.filter(environment_id__in=ids).defer("dsn"))
     states = _group(ProbeState.objects.filter(environment_id__in=ids))
     # What nobody has touched yet says nothing.
-    touched = ItemState.objects.filter(environment_id__in=ids).exclude(version=0, state=State.TODO)
+    touched = ItemState.objects.filter(environment_id__in=ids).exclude(version=0, state=State.TODO, changed_at=None)
     claims = _group(touched.select_related("changed_by", "owner"))
     waivers = _group(Waiver.objects.filter(environment_id__in=ids, state=Waiver.State.APPROVED))
     posted = _group(PostedFact.objects.filter(environment_id__in=ids))

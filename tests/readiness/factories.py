@@ -198,8 +198,9 @@ def hear_from_outside(environment: Environment) -> None:
             newest_event={"at": now.isoformat(), "sdk": "sentry.python"},
             facts_at=now,
         )
+    rule = AlertRule.objects.filter(kind="new_issue").first() or AlertRule.objects.create(kind="new_issue", name="New")
     alert = Alert.objects.create(
-        rule=AlertRule.objects.filter(kind="new_issue")[0],
+        rule=rule,
         environment=environment,
         subject="issue:1",
         title="TypeError",

@@ -30,7 +30,9 @@ def settle(now: datetime) -> int:
     moved = expire_waivers(timezone.localdate(now))
     environments = list(Environment.objects.active())
     assessments = assess(environments, now)
-    touched = ItemState.objects.filter(environment_id__in=list(assessments)).exclude(version=0, state=State.TODO)
+    touched = ItemState.objects.filter(environment_id__in=list(assessments)).exclude(
+        version=0, state=State.TODO, changed_at=None
+    )
     rows = {(row.environment_id, row.key): row for row in touched}
     for environment in environments:
         for standing in assessments[environment.pk].standings:
