@@ -21,13 +21,15 @@ _SEE_INSIDE = [
     "readiness.view_notification",
     "readiness.acknowledge_alert",
     "readiness.view_itemevent",
+    "readiness.view_checklisttemplate",
+    "readiness.view_templateversion",
     "backups.view_backup",
     "backups.view_verification",
     "backups.view_restore",
     "portal.view_auditevent",
     "portal.open_admin",
 ]
-_TICK = ["readiness.tick_item", "readiness.approve_waiver"]
+_TICK = ["readiness.tick_item", "readiness.approve_waiver", "readiness.change_checklisttemplate"]
 _OPERATE = [
     "readiness.add_environment",
     "readiness.change_environment",
@@ -68,7 +70,7 @@ ROLE_PERMISSIONS: dict[str, list[str]] = {
 
 ROLE_SUMMARIES: dict[str, str] = {
     STAKEHOLDER: "Sees the dashboards.",
-    TEAM_LEAD: "Submits, approves and comments checklist items; asks for waivers and approves them.",
+    TEAM_LEAD: "Submits, approves and comments checklist items; asks for waivers and approves them; makes checklists.",
     OPERATOR: "Connects environments, probes, backs up, restores.",
     ADMINISTRATOR: "All of it, and invites people.",
 }

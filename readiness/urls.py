@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from readiness.views import checklists, environments, maintenance, probes, scenarios, thresholds, trackers, waivers
+from readiness.views import (
+    checklists,
+    environments,
+    maintenance,
+    probes,
+    scenarios,
+    templates,
+    thresholds,
+    trackers,
+    waivers,
+)
 
 urlpatterns = [
     path("add/", environments.add_environment, name="add_environment"),
@@ -11,6 +21,7 @@ urlpatterns = [
     path("maintenance/<int:pk>/", maintenance.plan_maintenance, name="change_maintenance"),
     path("maintenance/<int:pk>/remove/", maintenance.remove_maintenance, name="remove_maintenance"),
     path("<slug:slug>/settings/", environments.change_environment, name="environment_settings"),
+    path("<slug:slug>/template/", templates.switch_environment, name="environment_template"),
     path("<slug:slug>/retire/", environments.retire_environment, name="retire_environment"),
     path("<slug:slug>/endpoints/", environments.add_endpoint, name="add_endpoint"),
     path("<slug:slug>/endpoints/<int:pk>/remove/", environments.remove_endpoint, name="remove_endpoint"),

@@ -13,6 +13,7 @@ from readiness.models.probes import (
     StatusChange,
 )
 from readiness.models.scenarios import ExpectedRecord, Scenario, ScenarioSecret
+from readiness.models.templates import ChecklistTemplate, TemplateVersion
 from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, TrackerProject
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ApiToken",
     "Attachment",
     "Channel",
+    "ChecklistTemplate",
     "Database",
     "Deploy",
     "Endpoint",
@@ -40,6 +42,7 @@ __all__ = [
     "Scenario",
     "ScenarioSecret",
     "StatusChange",
+    "TemplateVersion",
     "Tracker",
     "TrackerEvent",
     "TrackerIssue",
