@@ -14,9 +14,9 @@ from portal.jobs import Pulse, read_pulses
 from portal.models import AuditEvent
 from portal.words import word_age, word_reason, word_span
 from readiness.checklists.assessment import Assessment, assess
+from readiness.checklists.assigned_template import template_of
 from readiness.checklists.facts import Facts, ProbeFact
 from readiness.checklists.gate import KIND_TITLES, Reason, Verdict
-from readiness.checklists.template import load_template
 from readiness.models import Environment, ItemEvent, StatusChange
 from readiness.trackers.facts import TrackerFacts, read_tracker_facts
 
@@ -41,7 +41,7 @@ class Card:
 
     environment: Environment
     url: str
-    is_go: bool
+    verdict: Verdict
     reasons: tuple[Reason, ...]
     done_count: int
     item_count: int
@@ -50,8 +50,12 @@ class Card:
     running: str
 
     @property
+    def is_go(self) -> bool:
+        return self.verdict is Verdict.GO
+
+    @property
     def blocker_count(self) -> int:
-        return len(self.reasons)
+        return sum(reason.is_blocker for reason in self.reasons)
 
 
 @dataclass(frozen=True)
@@ -182,14 +186,13 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
     if environment is not None:
         changes, events = changes.filter(environment=environment), events.filter(environment=environment)
         audits = audits.filter(environment_slug=environment.slug)
-    titles = {item.key: item.title.en for item in load_template().items}
     names = dict(Environment.objects.values_list("slug", "name"))
     found = [
         *(_change_activity(change) for change in changes[:limit]),
         *(
             Activity(
                 event.at,
-                f"{event.actor_name} {event.get_kind_display()} “{titles.get(event.key, event.key)}”",
+                f"{event.actor_name} {event.get_kind_display()} “{_title(event.environment, event.key)}”",
                 "pass" if event.kind == ItemEvent.Kind.TICK else "idle",
                 event.environment.slug,
                 event.environment.name,
@@ -210,6 +213,13 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
+def _title(environment: Environment, key: str) -> str:
+    try:
+        return template_of(environment).item(key).title.en
+    except KeyError:
+        return key
+
+
 def _make_card(assessment: Assessment, running: str, tracker: TrackerFacts | None) -> Card:
     facts = assessment.facts
     cells = [probe_cell(facts.probes.get(kind), kind) for kind in settings.REQUIRED_PROBES]
@@ -217,7 +227,7 @@ def _make_card(assessment: Assessment, running: str, tracker: TrackerFacts | Non
     return Card(
         environment=assessment.environment,
         url=assessment.endpoints[0].url if assessment.endpoints else "",
-        is_go=assessment.decision.verdict is Verdict.GO,
+        verdict=assessment.decision.verdict,
         reasons=assessment.decision.reasons,
         done_count=assessment.done_count,
         item_count=len(assessment.standings),

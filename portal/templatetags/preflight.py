@@ -21,7 +21,7 @@ from portal.reasons import GroupedReasons, group_reasons
 from portal.stages import Stage, describe_stages
 from portal.words import (
     BACKUP_STATES,
-    EVIDENCE_STATES,
+    ITEM_STATES,
     JOB_OUTCOMES,
     SHAPES,
     STATUS_WORDS,
@@ -34,6 +34,7 @@ from portal.words import (
 from readiness.checklists.facts import ProbeFact
 from readiness.checklists.gate import KIND_TITLES, Reason
 from readiness.checklists.next_steps import NextStep
+from readiness.checklists.template_values import Template
 from readiness.checklists.verification import ItemStanding
 from readiness.models import Environment
 from readiness.probes.base import Finding
@@ -86,13 +87,8 @@ def job_status(job: Job) -> SafeString:
 
 @register.simple_tag
 def standing_status(standing: ItemStanding) -> SafeString:
-    """Where a checklist item stands: facts decide automatic ones, a tick the others, unless facts are against it."""
-    if standing.is_automatic:
-        state = standing.evidence.state.value if standing.evidence is not None else ""
-        return status(*EVIDENCE_STATES.get(state, ("idle", "Not yet known")))
-    if standing.is_done:
-        return status("pass", "Done")
-    return status("fail", "Contradicted") if standing.claim.is_ticked else status("idle", "To do")
+    """Where a checklist item stands."""
+    return status(*ITEM_STATES[standing.state])
 
 
 @register.simple_tag
@@ -117,19 +113,15 @@ def backup_stages(backup: Backup, verifications: Iterable[Verification]) -> list
 
 
 @register.simple_tag
-def gate_groups(reasons: Sequence[Reason]) -> GroupedReasons:
+def gate_groups(reasons: Sequence[Reason], template: Template) -> GroupedReasons:
     """The reasons of a verdict, grouped for reading."""
-    return group_reasons(reasons)
+    return group_reasons(reasons, template)
 
 
 @register.simple_tag
 def reason_url(environment: Environment, reason: Reason) -> str:
     """Where a reason is looked into."""
-    if reason.kind == "item":
-        return reverse("item", args=[environment.slug, reason.key])
-    if reason.kind == "probe":
-        return f"{reverse('environment_probes', args=[environment.slug])}#{reason.key}"
-    return reverse("environment_backups", args=[environment.slug])
+    return reverse("item", args=[environment.slug, reason.key])
 
 
 @register.filter

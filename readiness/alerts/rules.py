@@ -152,7 +152,7 @@ def _evaluate_gates(rules: Sequence[AlertRule], assessments: Mapping[int, Assess
                 if is_go:
                     resolve_alert(rule, environment, "gate", now)
                 elif before.get(environment_id) is True:
-                    count = len(assessment.decision.reasons)
+                    count = len(assessment.decision.blockers)
                     title = f"NO-GO: {count} {'reason' if count == 1 else 'reasons'}"
                     open_alert(rule, environment, "gate", title, now, {"link": _link("environment", environment.slug)})
 

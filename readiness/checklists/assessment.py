@@ -15,10 +15,11 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
+from readiness.checklists.assigned_template import template_of
 from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
 from readiness.checklists.gate import Decision, decide
-from readiness.checklists.template import load_template
-from readiness.checklists.template_values import Section
+from readiness.checklists.life import State
+from readiness.checklists.template_values import Section, Template
 from readiness.checklists.verification import GREEN_RUNS, Claim, ItemStanding, stand
 from readiness.claims import configured_kinds, default_interval_seconds
 from readiness.models import Database, Endpoint, Environment, ItemState, ProbeSchedule, ProbeState
@@ -34,6 +35,7 @@ class Assessment:
     """One environment at one moment: the facts, where each item stands, and the verdict."""
 
     environment: Environment
+    template: Template
     facts: Facts
     standings: tuple[ItemStanding, ...]
     decision: Decision
@@ -49,7 +51,7 @@ class Assessment:
         """The template's sections in order, each with where its items stand."""
         return [
             (section, [standing for standing in self.standings if standing.item.section == section.key])
-            for section in load_template().sections
+            for section in self.template.sections
         ]
 
 
@@ -143,12 +145,15 @@ def _assess_one(
         proof_valid_for=timedelta(days=settings.PROVEN_BACKUP_MAX_AGE_DAYS),
         scenario_runs=scenario_runs,
     )
-    standings = tuple(stand(item, _as_claim(claims.get(item.key)), facts) for item in load_template().items)
+    template = template_of(environment)
+    items = template.items_for(environment.kind)
+    standings = tuple(stand(item, _as_claim(claims.get(item.key)), facts) for item in items)
     return Assessment(
         environment=environment,
+        template=template,
         facts=facts,
         standings=standings,
-        decision=decide(standings, facts, settings.REQUIRED_PROBES),
+        decision=decide(standings, now),
         states=states,
         endpoints=tuple(endpoints),
         databases=tuple(databases),
@@ -173,4 +178,8 @@ def _as_fact(kind: str, state: ProbeState | None, interval_seconds: int, now: da
 def _as_claim(state: ItemState | None) -> Claim:
     if state is None:
         return Claim()
-    return Claim(state.is_ticked, state.changed_at, state.changed_by.get_username() if state.changed_by else "")
+    return Claim(
+        State.VERIFIED if state.is_ticked else State.TODO,
+        state.changed_at,
+        changed_by=state.changed_by.get_username() if state.changed_by else "",
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from readiness.checklists.template import load_template
+from readiness.checklists.template_values import Item
 from readiness.checklists.verification import RULES, Need, is_verified_by_facts
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def suggest_next_steps(assessment: Assessment) -> list[NextStep]:
         Need.BACKUP: facts.is_backup_proven,
         Need.SCENARIO: "scenario" in facts.probes,
     }
-    return [NextStep(need, _TEXTS[need], _count_items(need)) for need in Need if not is_met[need]]
+    items = [standing.item for standing in assessment.standings]
+    return [NextStep(need, _TEXTS[need], _count_items(items, need)) for need in Need if not is_met[need]]
 
 
-def _count_items(need: Need) -> int:
-    return sum(1 for item in load_template().items if is_verified_by_facts(item) and RULES[item.rule].need is need)
+def _count_items(items: Sequence[Item], need: Need) -> int:
+    return sum(1 for item in items if is_verified_by_facts(item) and RULES[item.rule].need is need)

@@ -1,19 +1,20 @@
 """What facts say about checklist items: one function a rule; pure.
 
-A rule that is built here makes its automatic item untickable: probes decide. An item whose rule is not built yet, or
-needs what this environment has not (a scenario, a browser), can be claimed by hand, so that a verdict is possible.
+An item whose rule is not built yet, or needs what this environment has not (a scenario, a browser), is not verifiable:
+nobody can claim it instead, only waive it or call it not applicable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 from readiness.checklists.facts import Facts, ProbeFact
-from readiness.checklists.template_values import Item, Kind
+from readiness.checklists.life import State
+from readiness.checklists.template_values import Item, Kind, Severity
 
 CERTIFICATE_DAYS = 21
 GREEN_RUNS = 3
@@ -32,51 +33,102 @@ class EvidenceState(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one rule found: its state, one sentence, and how old the fact behind it is."""
+    """What one rule found: its state, one sentence, and how old the fact behind it is.
+
+    ``is_out_of_date``: stale because nobody looked in time, not because what was seen has aged.
+    """
 
     state: EvidenceState
     text: str
     observed_at: datetime | None = None
+    is_out_of_date: bool = False
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a person said about an item, and when."""
+    """What people said about an item: its stored state, since when, who cares for it and who last moved it."""
 
-    is_ticked: bool = False
-    changed_at: datetime | None = None
+    state: State = State.TODO
+    since: datetime | None = None
+    owner: str = ""
+    due_on: date | None = None
     changed_by: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class WaiverFact:
+    """A waiver in force: until ``expires_on``, the item stands in nobody's way, though it is open."""
+
+    key: str
+    reason: str
+    risk: str
+    requester: str
+    approver: str
+    expires_on: date
 
 
 @dataclass(frozen=True)
 class ItemStanding:
-    """One item of one environment: what the template asks, what people claim, what facts say."""
+    """One item of one environment: what the template asks, what people claim, what facts say, what is waived."""
 
     item: Item
     claim: Claim
     evidence: Evidence | None
+    waiver: WaiverFact | None = None
 
     @property
     def is_automatic(self) -> bool:
-        """Whether facts alone decide: always for most rules, for optional ones as soon as they say anything."""
-        if not may_be_claimed(self.item):
-            return True
-        is_silent = self.evidence is None or self.evidence.state is EvidenceState.UNKNOWN
-        return is_verified_by_facts(self.item) and not is_silent
+        """Whether facts alone decide."""
+        return self.item.kind is Kind.AUTOMATIC
+
+    @property
+    def state(self) -> State:
+        """Manual: as people left it. Automatic: as the facts are. Hybrid: people, as long as the facts agree."""
+        if self.claim.state is State.NOT_APPLICABLE or self.item.kind is Kind.MANUAL:
+            return self.claim.state
+        found = EvidenceState.UNKNOWN if self.evidence is None else self.evidence.state
+        if found is EvidenceState.FAILING:
+            return State.FAILING
+        if self.is_automatic:
+            return _STATES[found]
+        if self.claim.state is State.VERIFIED and found is not EvidenceState.VERIFIED:
+            return _STATES[found]
+        return self.claim.state
 
     @property
     def is_done(self) -> bool:
-        """An automatic item: verified. A hybrid one: ticked, and no fact against it. Any other: ticked."""
-        if self.is_automatic:
-            return self.evidence is not None and self.evidence.state is EvidenceState.VERIFIED
-        if self.evidence is not None and self.evidence.state is EvidenceState.FAILING:
-            return False
-        return self.claim.is_ticked
+        return self.state.is_done
 
     @property
-    def changed_at(self) -> datetime | None:
-        """When what is known about the item last moved."""
-        return self.evidence.observed_at if self.evidence is not None else self.claim.changed_at
+    def counts(self) -> bool:
+        """Whether the verdict rests on the item's evidence: of optional and not applicable items it does not."""
+        return self.item.severity is not Severity.OPTIONAL and self.state is not State.NOT_APPLICABLE
+
+    @property
+    def is_out_of_date(self) -> bool:
+        """Whether what would decide about the item says nothing about now."""
+        return self.evidence is not None and self.evidence.is_out_of_date and self.state is State.STALE
+
+    @property
+    def since(self) -> datetime | None:
+        """When the item came into its stored state, or else when its facts were observed."""
+        if self.claim.since is None or self.state in {State.FAILING, State.UNVERIFIABLE}:
+            return self.claim.since if self.evidence is None else self.evidence.observed_at
+        return self.claim.since
+
+    @property
+    def sentence(self) -> str:
+        """What the facts say, or what was noted with the last move."""
+        return self.claim.note if self.evidence is None or self.item.kind is Kind.MANUAL else self.evidence.text
+
+
+_STATES = {
+    EvidenceState.VERIFIED: State.VERIFIED,
+    EvidenceState.FAILING: State.FAILING,
+    EvidenceState.STALE: State.STALE,
+    EvidenceState.UNKNOWN: State.UNVERIFIABLE,
+}
 
 
 class Need(StrEnum):
@@ -91,15 +143,10 @@ class Need(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule needs, and the function that reads the facts.
-
-    What an optional rule needs (a scenario, a browser) not everyone has: while its facts say nothing, a person may
-    claim the item, and what the facts say later counts instead.
-    """
+    """What a rule needs, and the function that reads the facts."""
 
     need: Need
     read: Callable[[Facts], Evidence]
-    is_optional: bool = False
 
 
 def is_verified_by_facts(item: Item) -> bool:
@@ -107,15 +154,10 @@ def is_verified_by_facts(item: Item) -> bool:
     return item.kind is Kind.AUTOMATIC and item.rule in RULES
 
 
-def may_be_claimed(item: Item) -> bool:
-    """Whether a person may tick the item: facts do not decide about it, or may never be there."""
-    return not is_verified_by_facts(item) or RULES[item.rule].is_optional
-
-
-def stand(item: Item, claim: Claim, facts: Facts) -> ItemStanding:
-    """Joins an item, what people claim about it and what facts say."""
+def stand(item: Item, claim: Claim, facts: Facts, waiver: WaiverFact | None = None) -> ItemStanding:
+    """Joins an item, what people claim about it, what facts say and what is waived."""
     rule = RULES.get(item.rule)
-    return ItemStanding(item, claim, rule.read(facts) if rule is not None else None)
+    return ItemStanding(item, claim, rule.read(facts) if rule is not None else None, waiver)
 
 
 def _from_probe(facts: Facts, kind: str, nothing: str, judge: Callable[[ProbeFact], Evidence]) -> Evidence:
@@ -126,7 +168,7 @@ def _from_probe(facts: Facts, kind: str, nothing: str, judge: Callable[[ProbeFac
     if fact.status is None:
         return Evidence(EvidenceState.UNKNOWN, "Not probed yet.")
     if fact.is_stale:
-        return Evidence(EvidenceState.STALE, "The last result is out of date.", fact.observed_at)
+        return Evidence(EvidenceState.STALE, "The last result is out of date.", fact.observed_at, True)
     if fact.status in {"error", "skipped"}:
         return Evidence(EvidenceState.UNKNOWN, fact.summary or "The probe could not tell.", fact.observed_at)
     return judge(fact)
@@ -320,12 +362,12 @@ RULES: Mapping[str, Rule] = {
     "http.redirects": Rule(Need.FRONTEND, _redirects_to_https),
     "tls.trusted": Rule(Need.FRONTEND, _certificates_are_good),
     "backups.proven": Rule(Need.BACKUP, _backups_are_proven),
-    "scenario.login": Rule(Need.SCENARIO, _scenario_passes("login"), is_optional=True),
-    "scenario.create": Rule(Need.SCENARIO, _scenario_passes("create"), is_optional=True),
-    "scenario.upload": Rule(Need.SCENARIO, _scenario_passes("upload"), is_optional=True),
-    "scenario.notification": Rule(Need.SCENARIO, _scenario_passes("notification"), is_optional=True),
-    "scenario.chatbot": Rule(Need.SCENARIO, _scenario_passes("chatbot"), is_optional=True),
-    "browser.mobile": Rule(Need.FRONTEND, _fits_a_phone, is_optional=True),
-    "browser.https_only": Rule(Need.FRONTEND, _asks_over_https_only, is_optional=True),
-    "headers.session_cookies": Rule(Need.SCENARIO, _session_cookies_are_safe, is_optional=True),
+    "scenario.login": Rule(Need.SCENARIO, _scenario_passes("login")),
+    "scenario.create": Rule(Need.SCENARIO, _scenario_passes("create")),
+    "scenario.upload": Rule(Need.SCENARIO, _scenario_passes("upload")),
+    "scenario.notification": Rule(Need.SCENARIO, _scenario_passes("notification")),
+    "scenario.chatbot": Rule(Need.SCENARIO, _scenario_passes("chatbot")),
+    "browser.mobile": Rule(Need.FRONTEND, _fits_a_phone),
+    "browser.https_only": Rule(Need.FRONTEND, _asks_over_https_only),
+    "headers.session_cookies": Rule(Need.SCENARIO, _session_cookies_are_safe),
 }

@@ -6,8 +6,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
-from readiness.checklists.template import load_template
-from readiness.checklists.verification import may_be_claimed
+from readiness.checklists.assigned_template import template_of
+from readiness.checklists.template_values import Kind
 from readiness.models import Environment, ItemEvent, ItemState
 
 COMMENT_LENGTH = 4_000
@@ -20,7 +20,7 @@ class WorkflowError(Exception):
 def start_checklist(environment: Environment) -> None:
     """Gives ``environment`` its own copy of the state of every item; what is there already stays."""
     ItemState.objects.bulk_create(
-        [ItemState(environment=environment, key=item.key) for item in load_template().items],
+        [ItemState(environment=environment, key=item.key) for item in template_of(environment).items],
         ignore_conflicts=True,
     )
 
@@ -31,10 +31,10 @@ def set_ticked(environment: Environment, key: str, *, is_ticked: bool, by: Abstr
     Raises WorkflowError for an unknown item and for one that only facts can verify.
     """
     try:
-        item = load_template().item(key)
+        item = template_of(environment).item(key)
     except KeyError:
         raise WorkflowError(f"There is no checklist item {key}.") from None
-    if not may_be_claimed(item):
+    if item.kind is Kind.AUTOMATIC:
         raise WorkflowError(f"“{item.title.en}” is verified by probes and cannot be ticked by hand.")
     with transaction.atomic():
         ItemState.objects.get_or_create(environment=environment, key=key)
@@ -49,7 +49,7 @@ def set_ticked(environment: Environment, key: str, *, is_ticked: bool, by: Abstr
 
 def comment(environment: Environment, key: str, text: str, *, by: AbstractBaseUser) -> ItemEvent:
     """Appends a comment to one item. Raises WorkflowError for an unknown item, an empty or an overlong text."""
-    if key not in {item.key for item in load_template().items}:
+    if key not in {item.key for item in template_of(environment).items}:
         raise WorkflowError(f"There is no checklist item {key}.")
     text = text.replace("\x00", "").strip()
     if not text:

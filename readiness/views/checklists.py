@@ -12,7 +12,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from readiness.checklists import workflow
 from readiness.checklists.assessment import assess
-from readiness.checklists.template import load_template
 from readiness.checklists.workflow import WorkflowError
 from readiness.models import Environment, ItemEvent
 from readiness.views.language import choose_language
@@ -29,12 +28,11 @@ def show_item(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     standing = next((one for one in assessment.standings if one.item.key == key), None)
     if standing is None:
         raise Http404
-    template = load_template()
     context = {
         "environment": environment,
         "standing": standing,
         "item": standing.item,
-        "section": next(section for section in template.sections if section.key == standing.item.section),
+        "section": next(section for section in assessment.template.sections if section.key == standing.item.section),
         "events": ItemEvent.objects.filter(environment=environment, key=key)[:100],
         "language": choose_language(request),
         "comment_length": workflow.COMMENT_LENGTH,
