@@ -1,8 +1,8 @@
 """Seals the record of a decision and opens it again: canonical JSON, a hash chain, an Ed25519 signature; pure.
 
-A snapshot is one line: {"document":D,"hash":H,"signature":S} in canonical JSON, and a line feed. H is the SHA-256 of the
-bytes of D, S their Ed25519 signature, both in lower-case hexadecimal digits. D names the key that signed it, its number
-in its environment's chain, and the hash of the snapshot before it.
+A snapshot is one line: {"document":D,"hash":H,"signature":S} in canonical JSON, and a line feed. H is the SHA-256 of
+the bytes of D, S their Ed25519 signature, both in lower-case hexadecimal digits. D names the key that signed it, its
+number in its environment's chain, and the hash of the snapshot before it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def open_snapshot(raw: bytes, key: Ed25519PublicKey) -> Snapshot:
 
 
 def read_unverified(raw: bytes) -> Snapshot:
-    """What ``raw`` says, without asking who sealed it: for pages about rows of the portal's own. Raises SnapshotError."""
+    """What ``raw`` says, whoever sealed it; for pages that show more than the seal. Raises SnapshotError."""
     sealed = _read(raw)
     return Snapshot(sealed["document"], sealed["hash"], raw)
 
@@ -123,13 +123,10 @@ def _read(raw: bytes) -> Mapping[str, Any]:
     except CanonicalError as error:
         raise SnapshotError(f"It is no snapshot, or was altered: {error}.") from None
     if not isinstance(sealed, dict) or set(sealed) != {"document", "hash", "signature"}:
-        raise SnapshotError("It is no snapshot, or was altered: it has not the members document, hash and signature.")
-    if not isinstance(sealed["document"], dict) or not (
-        _is_hex(sealed["hash"], 32) and _is_hex(sealed["signature"], 64)
-    ):
-        raise SnapshotError(
-            "It is no snapshot, or was altered: its document, hash or signature has not the right form."
-        )
+        raise SnapshotError("It is no snapshot, or was altered: it wants the members document, hash and signature.")
+    has_forms = _is_hex(sealed["hash"], 32) and _is_hex(sealed["signature"], 64)
+    if not has_forms or not isinstance(sealed["document"], dict):
+        raise SnapshotError("It is no snapshot, or was altered: document, hash or signature has not its form.")
     return sealed
 
 

@@ -2,7 +2,9 @@
 
 from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
 from readiness.models.checklists import ItemEvent, ItemState
+from readiness.models.decisions import DecisionSnapshot, Meeting, RequiredRole, Signature
 from readiness.models.environments import Database, Endpoint, Environment
+from readiness.models.planning import CostEntry, CostTable, ProgressDay
 from readiness.models.probes import (
     MaintenanceWindow,
     ProbeRollup,
@@ -18,7 +20,10 @@ __all__ = [
     "Alert",
     "AlertRule",
     "Channel",
+    "CostEntry",
+    "CostTable",
     "Database",
+    "DecisionSnapshot",
     "Endpoint",
     "Environment",
     "ExpectedRecord",
@@ -26,13 +31,17 @@ __all__ = [
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
+    "Meeting",
     "Notification",
     "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
     "ProbeState",
+    "ProgressDay",
+    "RequiredRole",
     "Scenario",
     "ScenarioSecret",
+    "Signature",
     "StatusChange",
     "Tracker",
     "TrackerEvent",

@@ -31,7 +31,7 @@ def validate_plain_url(url: str) -> None:
 
 
 # Addresses of the portal's own, where an environment's page would be.
-RESERVED_SLUGS = frozenset({"add", "new", "retired"})
+RESERVED_SLUGS = frozenset({"add", "new", "retired", "compare", "failing", "maintenance"})
 
 
 class EnvironmentQuerySet(models.QuerySet["Environment"]):
@@ -56,6 +56,7 @@ class Environment(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_environments"
     )
     target_date = models.DateField("target date", null=True, blank=True)
+    live_since = models.DateTimeField(null=True, blank=True, editable=False)
     ca_bundle = models.TextField("private CA certificates", blank=True, validators=[validate_pem_bundle])
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     is_demo = models.BooleanField(default=False, editable=False)

@@ -141,7 +141,8 @@ def test_openssl_comes_to_the_same_result(tmp_path: Path) -> None:
     (tmp_path / "document").write_bytes(raw[12:-219])
     (tmp_path / "signature").write_bytes(bytes.fromhex(raw[-131:-3].decode()))
     (tmp_path / "public.pem").write_text(keys.public_key_pem(KEY.public_key()))
-    command = "openssl pkeyutl -verify -pubin -inkey public.pem -rawin -in document -sigfile signature".split()
+    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "public.pem", "-rawin"]
+    command += ["-in", "document", "-sigfile", "signature"]
 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
