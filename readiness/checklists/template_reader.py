@@ -32,7 +32,7 @@ _SECTION = ("key", "title", "why", "without", "estimate_hours", "resources", "ta
 _TABLE = ("title", "columns", "rows")
 _ITEM = (
     *("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how", "estimate_minutes"),
-    *("evidence", "approvals", "valid_days", "applies_to"),
+    *("evidence", "approvals", "valid_days", "applies_to", "per_release"),
 )
 MOST_APPROVALS = 2
 _PLAN = ("key", "day", "half", "title", "hours", "items")
@@ -151,6 +151,7 @@ def _read_item(row: Row, step_of_item: Mapping[str, str]) -> Item:
         approvals=_read_approvals(row),
         valid_days=row.integer("valid_days") if row.has("valid_days") else 0,
         applies_to=_read_choices(row, "applies_to", ENVIRONMENT_KINDS),
+        per_release=row.has("per_release") and row.choice_of_two("per_release"),
     )
 
 
