@@ -21,6 +21,9 @@ _SEE_INSIDE = [
     "readiness.view_notification",
     "readiness.acknowledge_alert",
     "readiness.view_itemevent",
+    "readiness.view_meeting",
+    "readiness.view_signature",
+    "readiness.view_decisionsnapshot",
     "backups.view_backup",
     "backups.view_verification",
     "backups.view_restore",
@@ -28,7 +31,9 @@ _SEE_INSIDE = [
     "portal.open_admin",
 ]
 _TICK = ["readiness.tick_item"]
+_DECIDE = ["readiness.hold_meeting", "readiness.change_costs"]
 _OPERATE = [
+    "readiness.change_costs",
     "readiness.add_environment",
     "readiness.change_environment",
     "readiness.view_database",
@@ -60,9 +65,9 @@ _ADMINISTER = [
 
 ROLE_PERMISSIONS: dict[str, list[str]] = {
     STAKEHOLDER: _SEE,
-    TEAM_LEAD: _SEE + _SEE_INSIDE + _TICK,
+    TEAM_LEAD: _SEE + _SEE_INSIDE + _TICK + _DECIDE,
     OPERATOR: _SEE + _SEE_INSIDE + _OPERATE,
-    ADMINISTRATOR: _SEE + _SEE_INSIDE + _TICK + _OPERATE + _ADMINISTER,
+    ADMINISTRATOR: _SEE + _SEE_INSIDE + _TICK + _DECIDE + _OPERATE + _ADMINISTER,
 }
 
 ROLE_SUMMARIES: dict[str, str] = {

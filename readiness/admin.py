@@ -119,3 +119,23 @@ class MaintenanceWindowAdmin(ReadOnlyAdmin):
 
     list_display = ["reason", "environment", "kind", "starts_at", "cron", "duration_minutes"]
     list_select_related = ["environment"]
+
+
+@admin.register(models.DecisionSnapshot)
+class DecisionSnapshotAdmin(ReadOnlyAdmin):
+    list_display = ["made_at", "environment_slug", "number", "decision", "verdict", "decided_by_name"]
+    list_filter = ["decision", "environment_slug"]
+    fields = ["environment_slug", "number", "made_at", "decision", "verdict", "decided_by_name", "hash"]
+
+
+@admin.register(models.Meeting)
+class MeetingAdmin(ReadOnlyAdmin):
+    list_display = ["opened_at", "environment", "outcome", "decided_by_name", "frozen_at"]
+    list_filter = ["outcome", "environment"]
+    list_select_related = ["environment"]
+
+
+@admin.register(models.Signature)
+class SignatureAdmin(ReadOnlyAdmin):
+    list_display = ["signed_at", "meeting", "role", "person_name", "verdict", "withdrawn_at"]
+    list_select_related = ["meeting__environment"]

@@ -90,6 +90,22 @@ def contrast_environments(first: Mapping[str, Any], second: Mapping[str, Any]) -
     )
 
 
+def word_contrast(names: tuple[str, str], are_ready: tuple[bool, bool], contrast: Contrast) -> str:
+    """What tells two environments apart, in one sentence."""
+    first, second = names
+    if all(are_ready):
+        return "Both are ready."
+    if any(are_ready):
+        ready, other = (first, second) if are_ready[0] else (second, first)
+        count = len(contrast.only_first if are_ready[0] else contrast.only_second)
+        if not count:
+            return f"{ready} is ready, {other} is not."
+        which = "this one" if count == 1 else f"these {count}"
+        return f"{ready} is ready, {other} is not: {which}."
+    counts = f"{len(contrast.only_second)} open in {first} only, {len(contrast.only_first)} in {second} only"
+    return f"Neither is ready: {counts}, {len(contrast.neither)} in both."
+
+
 def _by_item(items: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     return {item["item"]: item for item in items}
 

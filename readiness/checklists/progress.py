@@ -15,7 +15,7 @@ DAYS_SHOWN = 60
 
 
 def record_progress(now: datetime) -> int:
-    """Takes today's count of every active environment, over the one of an hour ago; returns how many there are."""
+    """Takes today's count of every active environment, over the one before; returns how many there are."""
     environments = list(Environment.objects.active())
     day = timezone.localdate(now)
     rows = [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from readiness.checklists.template_values import Template
 from readiness.models import Environment
 from tests.conftest import MakeUser
 from tests.readiness.factories import make_environment, make_person
+from tests.readiness.small_template import make_small_template
 
 
 @pytest.fixture
@@ -18,3 +20,11 @@ def shop(db: None) -> Environment:
 @pytest.fixture
 def make_user(db: None) -> MakeUser:
     return make_person
+
+
+@pytest.fixture
+def small_template(monkeypatch: pytest.MonkeyPatch) -> Template:
+    """Every environment follows a checklist of three manual items."""
+    small = make_small_template()
+    monkeypatch.setattr("readiness.checklists.assigned_template.load_template", lambda: small)
+    return small
