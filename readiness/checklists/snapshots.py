@@ -66,12 +66,9 @@ def seal(content: Mapping[str, Any], *, number: int, previous: str | None, key: 
         "key": fingerprint(key.public_key()),
     }
     signed = canonical_json.encode(document)
-    sealed = {
-        "document": document,
-        "hash": hashlib.sha256(signed).hexdigest(),
-        "signature": key.sign(signed).hex(),
-    }
-    return Snapshot(document, sealed["hash"], canonical_json.encode(sealed) + b"\n")
+    digest = hashlib.sha256(signed).hexdigest()
+    sealed = {"document": document, "hash": digest, "signature": key.sign(signed).hex()}
+    return Snapshot(document, digest, canonical_json.encode(sealed) + b"\n")
 
 
 def open_snapshot(raw: bytes, key: Ed25519PublicKey) -> Snapshot:

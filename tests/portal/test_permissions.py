@@ -18,16 +18,21 @@ from django_q.models import OrmQ
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
 from readiness import evidence
+from readiness.checklists import decisions
+from readiness.checklists.cost_tables import start_table
 from readiness.models import (
     Alert,
     AlertRule,
     Channel,
+    CostEntry,
     Environment,
     ExpectedRecord,
     ItemEvent,
     MaintenanceWindow,
+    RequiredRole,
     Scenario,
     ScenarioSecret,
+    Signature,
     Tracker,
     TrackerIssue,
     TrackerProject,
@@ -55,8 +60,12 @@ PUBLIC = {
 # What everybody with an account may do with that account, whatever their role.
 OWN_ACCOUNT = {"account_change_password", "account_set_password", "account_reauthenticate", "account_email"}
 STAKEHOLDER_PAGES = {
-    *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue")
+    *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue"),
+    *("decision", "snapshot", "download_snapshot", "snapshot_key", "compare_snapshots", "compare_environments"),
+    *("plan", "costs"),
 }
+# Whoever holds the role may, and anybody who sees the environment can hold one.
+SIGNING = {"sign_required_role", "withdraw_required_role"}
 POST_ONLY = {
     "invite_person",
     "change_person",
@@ -96,6 +105,9 @@ POST_ONLY = {
     "take_backup",
     "add_schedule",
     "change_schedule",
+    *SIGNING,
+    *("open_meeting", "change_agenda", "freeze_decision", "go_live", "add_required_role", "remove_required_role"),
+    *("start_costs", "drop_costs", "remove_cost"),
 }
 FORM_PAGES = {
     "maintenance",
@@ -108,6 +120,7 @@ FORM_PAGES = {
     "change_scenario",
     "change_tracker",
     *("add_channel", "change_channel", "add_rule", "change_rule", "test_error"),
+    *("add_cost", "change_cost"),
 }
 
 
@@ -141,6 +154,8 @@ class World:
     channel: Channel
     rule: AlertRule
     alert: Alert
+    role: RequiredRole
+    cost: CostEntry
 
     def fill(self, name: str, parameter: str) -> str:
         if parameter in {"id", "object_id", "content_type_id", "app_label", "url"}:
@@ -151,6 +166,7 @@ class World:
             "slug": self.environment.slug,
             "key": "backup_strategy" if "item" in name else "x-y",
             "kind": "http",
+            "number": "1",
             "token": "x",
             "uidb36": "1",
             "name": evidence.list_screenshots(self.environment.pk)[0].name,
@@ -175,6 +191,8 @@ class World:
             "channel": self.channel,
             "rule": self.rule,
             "alert": self.alert,
+            "required_role": self.role,
+            "cost": self.cost,
         }
         if name == "tracker_issue":
             return self.issue.pk
@@ -192,6 +210,11 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     )
     project = TrackerProject.objects.create(tracker=tracker, name="api")
     rule = AlertRule.objects.create(name="ours", kind="probe_down")
+    person = make_user("petra", "Stakeholder")
+    meeting = decisions.open_meeting(environment, planned_for=None, agenda="", by=person, now=timezone.now())
+    decisions.freeze(meeting, outcome="NO-GO", note="", by=person, now=timezone.now())
+    decisions.open_meeting(environment, planned_for=None, agenda="", by=person, now=timezone.now())
+    table = start_table(environment, language="en", by=person, now=timezone.now())
     evidence.keep_screenshots(environment.pk, {"390x844": b"\x89PNG"})
     return World(
         environment=environment,
@@ -203,13 +226,15 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         scenario=environment.scenarios.get(name="login"),
         secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
         record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
-        person=make_user("petra", "Stakeholder"),
+        person=person,
         issue=TrackerIssue.objects.create(tracker=tracker, project=project, remote_id="1", title="x"),
         channel=Channel.objects.create(name="hook", kind="webhook", address="env:NO_HOOK"),
         rule=rule,
         alert=Alert.objects.create(
             rule=rule, environment=environment, subject="x", title="x", opened_at=timezone.now()
         ),
+        role=decisions.add_role(environment, "Product owner", person=person, group=None),
+        cost=table.entries.get(plan="Supabase Free"),
     )
 
 
@@ -278,12 +303,16 @@ def test_it_shows_stakeholders_the_dashboards_and_nothing_else(world: World, sam
         if address.name in STAKEHOLDER_PAGES and not address.is_admin:
             assert status == 200, address
             assert ask(browser, address.url, "post")[0] == 405, address
+        elif address.name in SIGNING:
+            assert status == 405, address
+            assert ask(browser, address.url, "post") == (302, reverse("decision", args=["shop"])), address
         else:
             assert (status, location) == (403, ""), address
             assert ask(browser, address.url, "post")[0] == 403, address
     assert not AuditEvent.objects.exists()
     assert not OrmQ.objects.exists()
     assert not ItemEvent.objects.exists()
+    assert not Signature.objects.exists()
 
 
 def test_it_does_nothing_on_a_get_that_only_a_post_may_do(world: World, ada: User, sign_in: SignIn) -> None:
@@ -337,6 +366,11 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("confirm_key", [], {"otto", "ada"}),
         ("add_environment", [], {"otto", "ada"}),
         ("change_tracker", ["shop"], {"otto", "ada"}),
+        ("open_meeting", ["shop"], {"lea", "ada"}),
+        ("freeze_decision", ["shop"], {"lea", "ada"}),
+        ("add_required_role", ["shop"], {"lea", "ada"}),
+        ("go_live", ["shop"], {"lea", "ada"}),
+        ("start_costs", ["shop"], {"lea", "otto", "ada"}),
         ("add_rule", [], {"otto", "ada"}),
         ("add_channel", [], {"otto", "ada"}),
         ("test_error", [], {"ada"}),

@@ -123,11 +123,7 @@ class Command(BaseCommand):
         except KeyFileError as error:
             refuse(self, str(error), COULD_NOT_TELL)
         if key is None:
-            refuse(
-                self,
-                "This portal has sealed nothing yet: give the key of the one that did as --public-key.",
-                COULD_NOT_TELL,
-            )
+            refuse(self, "This portal sealed nothing yet: give the right key with --public-key.", COULD_NOT_TELL)
         return key
 
     def _check_slug(self, slug: str) -> None:
