@@ -15,6 +15,7 @@ from portal import keys
 from readiness.checklists import canonical_json
 from readiness.checklists.canonical_json import CanonicalError
 from readiness.checklists.snapshots import Snapshot, SnapshotError, check_chain, open_snapshot, seal
+from tests.conftest import PROJECT
 
 KEY = Ed25519PrivateKey.generate()
 CONTENT = {"environment": {"slug": "shop"}, "gate": {"verdict": "GO"}, "note": "Größe “ok”"}
@@ -136,16 +137,18 @@ def test_it_sees_a_gap_a_swap_and_a_stranger_in_a_chain() -> None:
         check_chain([first, relabelled])
 
 
-def test_openssl_comes_to_the_same_result(tmp_path: Path) -> None:
-    raw = make_chain(1)[0].raw
-    (tmp_path / "document").write_bytes(raw[12:-219])
-    (tmp_path / "signature").write_bytes(bytes.fromhex(raw[-131:-3].decode()))
-    (tmp_path / "public.pem").write_text(keys.public_key_pem(KEY.public_key()))
-    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "public.pem", "-rawin"]
-    command += ["-in", "document", "-sigfile", "signature"]
+def test_the_commands_of_the_how_to_come_to_the_same_result(tmp_path: Path) -> None:
+    page = (PROJECT / "docs" / "how-to" / "verify-a-snapshot.md").read_text(encoding="utf-8")
+    by_hand = page.partition("## By hand")[2].partition("## The key")[0]
+    commands = "\n".join(line[4:] for line in by_hand.splitlines() if line.startswith("    "))
+    snapshot = make_chain(1)[0]
+    (tmp_path / "preflight-snapshot-key.pem").write_text(keys.public_key_pem(KEY.public_key()))
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    def run(raw: bytes) -> str:
+        (tmp_path / "snapshot.json").write_bytes(raw)
+        return subprocess.run(["sh", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=False).stdout
 
-    assert "Verified Successfully" in done.stdout, done
-    (tmp_path / "document").write_bytes(raw[12:-219].replace(b"GO", b"NO"))
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0
+    assert run(snapshot.raw) == f"Signature Verified Successfully\n{snapshot.hash}  document\n"
+    altered = run(snapshot.raw.replace(b'"GO"', b'"NO"'))
+    assert "Verified" not in altered
+    assert snapshot.hash not in altered
