@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from portal import audit
 from readiness.checklists import decisions
 from readiness.checklists.agenda import list_points
-from readiness.checklists.assessment import assess
+from readiness.checklists.assessment import Assessment, assess
 from readiness.checklists.decisions import DecisionError, RoleStanding
 from readiness.checklists.plan import make_plan
 from readiness.decision_forms import DecisionForm, LiveForm, MeetingForm, RoleForm
@@ -219,7 +219,7 @@ def _render(
             )
             for standing in roles
         ],
-        "obstacles": {
+        "obstacles": _list_obstacles(roles, assessment),
             outcome: decisions.find_obstacle(outcome, roles, assessment) for outcome in ("GO", "CONDITIONAL")
         },
         "meeting_form": meeting_form or MeetingForm(initial=initial),
@@ -234,6 +234,18 @@ def _render(
     forms = (meeting_form, decision_form, role_form, live_form)
     has_errors = any(form is not None and form.errors for form in forms)
     return render(request, "readiness/decision.html", context, status=400 if has_errors else 200)
+
+
+def _list_obstacles(roles: list[RoleStanding], assessment: Assessment) -> list[tuple[str, str]]:
+    """Which decisions are not possible, and why; what has the same reason is said once."""
+    obstacles: dict[str, list[str]] = {}
+    for outcome in (Meeting.Outcome.GO, Meeting.Outcome.CONDITIONAL):
+        if obstacle := decisions.find_obstacle(outcome, roles, assessment):
+            obstacles.setdefault(obstacle, []).append(outcome)
+    return [
+        (f"{' and '.join(outcomes)} {'is' if len(outcomes) == 1 else 'are'}", obstacle)
+        for obstacle, outcomes in obstacles.items()
+    ]
 
 
 def _find_open_meeting(environment: Environment) -> Meeting:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -329,3 +331,26 @@ def test_it_names_a_key_that_cannot_be_used(
 
     meeting.refresh_from_db()
     assert meeting.frozen_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_freezes_once_when_two_press_the_button_at_once(
+    shop: Environment, meeting: Meeting, ada: User, lea: User, settings: Any
+) -> None:
+    start = threading.Barrier(4)
+
+    def press(person: User) -> str:
+        try:
+            start.wait()
+            return freeze(Meeting.objects.get(pk=meeting.pk), "NO-GO", person).decision
+        except DecisionError as error:
+            return str(error)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = sorted(pool.map(press, [ada, lea, ada, lea]))
+
+    assert answers == ["NO-GO", *["This meeting is frozen: open another one."] * 3]
+    assert DecisionSnapshot.objects.count() == 1
+    assert check_environment("shop", public_key(settings)) == 1
