@@ -200,11 +200,17 @@ def freeze(meeting: Meeting, *, outcome: str, note: str, by: User, now: datetime
     return snapshot
 
 
+def find_last_decision(environment: Environment) -> Meeting | None:
+    """The last meeting that decided; one that was postponed did not."""
+    frozen = environment.meetings.filter(frozen_at__isnull=False)
+    return frozen.exclude(outcome=Meeting.Outcome.POSTPONED).order_by("-frozen_at").first()
+
+
 def go_live(environment: Environment, at: datetime, now: datetime) -> None:
     """Records that ``environment`` is live since ``at``. Raises DecisionError unless the last decision let it go."""
     with transaction.atomic():
         locked = _lock(environment)
-        last = locked.meetings.filter(frozen_at__isnull=False).exclude(outcome=Meeting.Outcome.POSTPONED).first()
+        last = find_last_decision(locked)
         if last is None or last.outcome not in _NEEDS:
             raise DecisionError("The last decision did not let it go live: hold a meeting that decides so.")
         if at > now + timedelta(minutes=1):

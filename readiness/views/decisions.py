@@ -220,14 +220,12 @@ def _render(
             for standing in roles
         ],
         "obstacles": _list_obstacles(roles, assessment),
-            outcome: decisions.find_obstacle(outcome, roles, assessment) for outcome in ("GO", "CONDITIONAL")
-        },
         "meeting_form": meeting_form or MeetingForm(initial=initial),
         "decision_form": decision_form or DecisionForm(),
         "role_form": role_form or RoleForm(),
         "live_form": live_form or LiveForm(),
         "history": history,
-        "last": frozen.first(),
+        "last": decisions.find_last_decision(environment),
         "language": choose_language(request),
         "tab": "decision",
     }
