@@ -61,8 +61,12 @@ def add_role(environment: Environment, name: str, *, person: User | None, group:
 
 
 def remove_role(role: RequiredRole) -> None:
-    """Lets a role go; a signature for it stays in the meeting, and is no longer asked for."""
-    role.delete()
+    """Lets a role go. Raises DecisionError while a meeting is open: what it asks for is not made less meanwhile."""
+    with transaction.atomic():
+        environment = _lock(role.environment)
+        if environment.meetings.filter(frozen_at__isnull=True).exists():
+            raise DecisionError(f"A meeting is open: postpone it, or decide, before {role.name} is removed.")
+        role.delete()
 
 
 def open_meeting(

@@ -147,9 +147,14 @@ def add_role(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def remove_role(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     role = _find_role(slug, pk)
-    decisions.remove_role(role)
-    audit.record("removed a role that must sign", actor=request.user, environment=role.environment, subject=role.name)
-    messages.success(request, f"{role.name} need not sign any more.")
+    try:
+        decisions.remove_role(role)
+    except DecisionError as error:
+        messages.error(request, str(error))
+    else:
+        environment = role.environment
+        audit.record("removed a role that must sign", actor=request.user, environment=environment, subject=role.name)
+        messages.success(request, f"{role.name} need not sign any more.")
     return redirect("decision", slug)
 
 

@@ -222,6 +222,18 @@ def test_it_does_not_count_a_signature_of_somebody_who_left(
     assert list_roles(meeting)[0].objection == "otto does not hold this role any more."
 
 
+def test_it_asks_for_no_less_while_a_meeting_is_open(meeting: Meeting, product: RequiredRole, ada: User) -> None:
+    with pytest.raises(
+        DecisionError, match="A meeting is open: postpone it, or decide, before Product owner is removed"
+    ):
+        decisions.remove_role(product)
+    freeze(meeting, "postponed", ada)
+
+    decisions.remove_role(product)
+
+    assert not RequiredRole.objects.exists()
+
+
 def test_it_opens_one_meeting_at_a_time(shop: Environment, meeting: Meeting, ada: User) -> None:
     with pytest.raises(DecisionError, match="A meeting is open already"):
         open_one(shop, ada)
