@@ -19,6 +19,7 @@ def describe(assessment: Assessment) -> Record:
     Times are ISO 8601 in UTC to the second, days ISO dates; what nobody knows is None. Texts are the English ones.
     """
     environment, template = assessment.environment, assessment.template
+    titles = {standing.item.key: standing.item.title.en for standing in assessment.standings}
     return {
         "environment": {
             "slug": environment.slug,
@@ -29,7 +30,7 @@ def describe(assessment: Assessment) -> Record:
         "template": {"key": template.key, "version": template.version, "title": template.title.en},
         "gate": _describe_gate(assessment.decision),
         "items": [_describe_item(standing) for standing in assessment.standings],
-        "waivers": [_describe_waiver(waiver) for waiver in assessment.decision.waivers],
+        "waivers": [_describe_waiver(waiver, titles[waiver.key]) for waiver in assessment.decision.waivers],
     }
 
 
@@ -86,9 +87,10 @@ def _describe_item(standing: ItemStanding) -> Record:
     }
 
 
-def _describe_waiver(waiver: WaiverFact) -> Record:
+def _describe_waiver(waiver: WaiverFact, title: str) -> Record:
     return {
         "item": waiver.key,
+        "title": title,
         "reason": waiver.reason,
         "risk": waiver.risk,
         "requester": waiver.requester,
