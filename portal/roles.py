@@ -30,7 +30,7 @@ _SEE_INSIDE = [
     "portal.view_auditevent",
     "portal.open_admin",
 ]
-_TICK = ["readiness.tick_item"]
+_TICK = ["readiness.tick_item", "readiness.approve_waiver"]
 _DECIDE = ["readiness.hold_meeting", "readiness.change_costs"]
 _OPERATE = [
     "readiness.change_costs",
@@ -53,6 +53,7 @@ _OPERATE = [
     "portal.confirm_key",
 ]
 _ADMINISTER = [
+    "readiness.manage_apitoken",
     "portal.manage_people",
     # To look only: the admin's form knows neither the last administrator nor the audit trail.
     "auth.view_user",
@@ -72,7 +73,7 @@ ROLE_PERMISSIONS: dict[str, list[str]] = {
 
 ROLE_SUMMARIES: dict[str, str] = {
     STAKEHOLDER: "Sees the dashboards.",
-    TEAM_LEAD: "Ticks and comments the checklist.",
+    TEAM_LEAD: "Submits, approves and comments checklist items; asks for waivers and approves them.",
     OPERATOR: "Connects environments, probes, backs up, restores.",
     ADMINISTRATOR: "All of it, and invites people.",
 }

@@ -43,6 +43,13 @@ ITEM_STATES: Mapping[str, tuple[str, str]] = {
     "failing": ("fail", "Failing"),
     "unverifiable": ("idle", "Not verifiable yet"),
 }
+WAIVER_STATES: Mapping[str, tuple[str, str]] = {
+    "pending": ("idle", "Waits for approval"),
+    "approved": ("warn", "In force"),
+    "rejected": ("idle", "Rejected"),
+    "revoked": ("idle", "Revoked"),
+    "expired": ("idle", "Expired"),
+}
 VERDICTS: Mapping[str, str] = {"GO": "pass", "CONDITIONAL": "warn", "NO-GO": "fail"}
 _ACRONYMS = {"https": "HTTPS", "http": "HTTP", "tls": "TLS", "dns": "DNS", "csp": "CSP", "hsts": "HSTS"}
 _LABELLED_LINE = re.compile(r"([A-Za-z][A-Za-z .-]{1,19}): (.+)")

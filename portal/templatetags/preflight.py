@@ -27,6 +27,7 @@ from portal.words import (
     SHAPES,
     STATUS_WORDS,
     VERDICTS,
+    WAIVER_STATES,
     split_fix,
     word_age,
     word_bytes,
@@ -39,7 +40,7 @@ from readiness.checklists.gate import KIND_TITLES, Reason
 from readiness.checklists.next_steps import NextStep
 from readiness.checklists.template_values import Hours, Template
 from readiness.checklists.verification import ItemStanding
-from readiness.models import Environment
+from readiness.models import Environment, Waiver
 from readiness.probes.base import Finding
 from readiness.probes.transitions import BEATS_KEPT
 
@@ -93,6 +94,35 @@ def job_status(job: Job) -> SafeString:
 def standing_status(standing: ItemStanding) -> SafeString:
     """Where a checklist item stands."""
     return status(*ITEM_STATES[standing.state])
+
+
+@register.simple_tag
+def item_state(state: str) -> SafeString:
+    """A state of an item by itself."""
+    return status(*ITEM_STATES[state])
+
+
+@register.filter
+def state_word(state: str) -> str:
+    """A state of an item in a word."""
+    return ITEM_STATES[state][1]
+
+
+@register.simple_tag
+def waiver_status(waiver: Waiver) -> SafeString:
+    """Whether a waiver is asked for, in force, ends within a week, or is over."""
+    today = timezone.localdate()
+    if waiver.state in Waiver.LIVE and waiver.is_over(today):
+        return status("idle", "Expired")
+    if waiver.is_ending(today):
+        return status("warn", "Ends soon")
+    return status(*WAIVER_STATES[waiver.state])
+
+
+@register.simple_tag
+def verdict_status(verdict: str, extra: str = "") -> SafeString:
+    """The verdict as a mark."""
+    return status(VERDICTS[verdict], verdict, extra)
 
 
 @register.simple_tag
@@ -211,15 +241,15 @@ def burn_down(points: Sequence[Point], forecast: Forecast, target: date | None) 
 
 
 @register.simple_tag
-def item_state(state: str | None) -> SafeString:
+def kept_state(state: str | None) -> SafeString:
     """The state of an item as a record has it; an item that a record does not have is none."""
     return status("idle", "none") if state is None else status(*ITEM_STATES.get(state, ("idle", state)))
 
 
 @register.simple_tag
-def verdict_status(verdict: str, extra: str = "") -> SafeString:
-    """A verdict or a decision as a shape, a word and a colour."""
-    return status(VERDICTS.get(verdict, "idle"), verdict, extra)
+def decision_status(outcome: str) -> SafeString:
+    """What a meeting decided, or a verdict that a record has, as a mark."""
+    return status(VERDICTS.get(outcome, "idle"), outcome)
 
 
 @register.filter
@@ -239,6 +269,12 @@ def hours(span: Hours) -> str:
 def moment_date(text: str | None) -> date | None:
     """An ISO date that was stored as text."""
     return date.fromisoformat(text) if text else None
+
+
+@register.filter
+def words(name: str) -> str:
+    """A name of the code as people read it."""
+    return name.replace("_", " ").capitalize()
 
 
 @register.filter

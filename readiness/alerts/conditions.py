@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count
+from django.utils import timezone
 
 from readiness.alerts.kinds import KINDS
 from readiness.checklists.assessment import Assessment
@@ -121,6 +122,23 @@ def _judge_silence(environment_id: int, threshold: int, situation: Situation) ->
     return [Condition("tracker", f"No data since {known_at:%Y-%m-%d %H:%M} UTC: {tracker.error or 'no answer'}")]
 
 
+def _judge_waivers(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
+    assessment = situation.assessments[environment_id]
+    today = timezone.localdate(situation.now)
+    ending = [
+        (standing, standing.waiver)
+        for standing in assessment.standings
+        if standing.waiver is not None and (standing.waiver.expires_on - today).days <= threshold
+    ]
+    return [
+        Condition(
+            f"waiver:{waiver.key}"[:100],
+            f"The waiver of “{standing.item.title.en}” ends on {waiver.expires_on:%Y-%m-%d}",
+        )
+        for standing, waiver in ending
+    ]
+
+
 JUDGES: Mapping[str, Judge] = {
     "error_rate": _judge_rate,
     "auth_failure": _judge_auth_failures,
@@ -128,6 +146,7 @@ JUDGES: Mapping[str, Judge] = {
     "backup_failed": _judge_backup_failure,
     "backup_unproven": _judge_proof,
     "tracker_silent": _judge_silence,
+    "waiver_ending": _judge_waivers,
 }
 
 

@@ -28,7 +28,8 @@ KINDS = {
         Kind("certificate_days", "A certificate ends soon", 14, "days left", "warning", 24 * 60),
         Kind("backup_failed", "A backup failed"),
         Kind("backup_unproven", "No recent backup is proven by a restore", severity="warning", cooldown_minutes=60),
-        Kind("gate_fell", "An environment is no longer GO"),
+        Kind("gate_fell", "An environment is NO-GO again"),
+        Kind("waiver_ending", "A waiver ends soon", 7, "days left", "warning", 24 * 60),
         Kind("tracker_silent", "An error tracker does not answer", 15, "minutes", "warning", 60),
     )
 }

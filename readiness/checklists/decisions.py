@@ -16,8 +16,9 @@ from django.db import transaction
 from portal import keys
 from portal.keys import KeyFileError
 from readiness.checklists import record, snapshots
-from readiness.checklists.assessment import Assessment, assess
+from readiness.checklists.assessment import Assessment
 from readiness.checklists.gate import Verdict
+from readiness.checklists.judging import judge
 from readiness.models import DecisionSnapshot, Environment, Meeting, RequiredRole, Signature
 
 TEXT_LENGTH = 4_000
@@ -112,7 +113,7 @@ def sign(meeting: Meeting, role: RequiredRole, *, by: User, now: datetime) -> Si
             raise DecisionError("This role is of another environment.")
         if not may_sign(role, by, set(by.groups.values_list("pk", flat=True))):
             raise DecisionError(f"{by} cannot sign as {role.name}: that is for {role.holder}.")
-        assessment = assess([meeting.environment], now)[meeting.environment_id]
+        assessment = judge([meeting.environment], now)[meeting.environment_id]
         valid = meeting.signatures.filter(withdrawn_at__isnull=True)
         other = valid.filter(person_name=by.get_username()).exclude(role=role.name).first()
         if other is not None:
@@ -192,7 +193,7 @@ def freeze(meeting: Meeting, *, outcome: str, note: str, by: User, now: datetime
     with transaction.atomic():
         meeting = _lock_open(meeting)
         environment = meeting.environment
-        assessment = assess([environment], now)[environment.pk]
+        assessment = judge([environment], now)[environment.pk]
         roles = list_roles(environment, meeting, assessment)
         if obstacle := find_obstacle(outcome, roles, assessment):
             raise DecisionError(obstacle)
@@ -234,7 +235,7 @@ def _seal(meeting: Meeting, roles: Collection[RoleStanding], assessment: Assessm
     environment = meeting.environment
     last = environment.snapshots.order_by("-number").first()
     content = {
-        **record.describe(assessment),
+        **record.describe(assessment, _read_submissions(environment)),
         "made_at": record.stamp(meeting.frozen_at),
         "decision": {
             "outcome": meeting.outcome,
@@ -279,6 +280,24 @@ def _seal(meeting: Meeting, roles: Collection[RoleStanding], assessment: Assessm
         hash=sealed.hash,
         text=sealed.raw.decode(),
     )
+
+
+def _read_submissions(environment: Environment) -> dict[str, record.Record]:
+    """What people showed as evidence and who approved it, by item key; of items that nobody submitted nothing."""
+    states = environment.item_states.filter(submitted_at__isnull=False).select_related("evidence_file")
+    return {
+        state.key: {
+            "submitted_by": state.submitter_name,
+            "submitted_at": record.stamp(state.submitted_at),
+            "url": state.evidence_url,
+            "note": state.evidence_note,
+            "file": None
+            if state.evidence_file is None
+            else {"name": state.evidence_file.name, "sha256": state.evidence_file.sha256},
+            "approved_by": [approval.person_name for approval in state.approvals.all()],
+        }
+        for state in states.prefetch_related("approvals")
+    }
 
 
 def _find_objection(role: RequiredRole, signature: Signature, assessment: Assessment) -> str:

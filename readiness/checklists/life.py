@@ -51,7 +51,7 @@ FROM: Mapping[Action, frozenset[State]] = {
     Action.BLOCK: frozenset({State.TODO, State.IN_PROGRESS, State.SUBMITTED, State.STALE}),
     Action.REOPEN: frozenset({State.SUBMITTED, State.VERIFIED, State.NOT_APPLICABLE}),
     Action.VERIFY: frozenset({State.TODO, State.IN_PROGRESS, State.BLOCKED, State.STALE}),
-    Action.AGE: frozenset({State.SUBMITTED, State.VERIFIED}),
+    Action.AGE: frozenset({State.SUBMITTED, State.VERIFIED, State.NOT_APPLICABLE}),
 }
 
 

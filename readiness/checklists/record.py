@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
-def describe(assessment: Assessment) -> Record:
+def describe(assessment: Assessment, submissions: Mapping[str, Record] | None = None) -> Record:
     """The environment, its template, the verdict with its reasons, every item with its evidence, and the waivers.
 
+    ``submissions`` holds what people showed as evidence, by item key.
     Times are ISO 8601 in UTC to the second, days ISO dates; what nobody knows is None. Texts are the English ones.
     """
     environment, template = assessment.environment, assessment.template
@@ -29,7 +31,9 @@ def describe(assessment: Assessment) -> Record:
         },
         "template": {"key": template.key, "version": template.version, "title": template.title.en},
         "gate": _describe_gate(assessment.decision),
-        "items": [_describe_item(standing) for standing in assessment.standings],
+        "items": [
+            _describe_item(standing, (submissions or {}).get(standing.item.key)) for standing in assessment.standings
+        ],
         "waivers": [_describe_waiver(waiver, titles[waiver.key]) for waiver in assessment.decision.waivers],
     }
 
@@ -66,7 +70,7 @@ def _describe_gate(decision: Decision) -> Record:
     }
 
 
-def _describe_item(standing: ItemStanding) -> Record:
+def _describe_item(standing: ItemStanding, submission: Record | None) -> Record:
     evidence = standing.evidence
     return {
         "item": standing.item.key,
@@ -83,6 +87,7 @@ def _describe_item(standing: ItemStanding) -> Record:
         "evidence": None
         if evidence is None
         else {"state": str(evidence.state), "text": evidence.text, "observed_at": stamp(evidence.observed_at)},
+        "submission": submission,
         "is_waived": standing.waiver is not None,
     }
 

@@ -92,7 +92,7 @@ class Item:
     `plan_step` is the key of the plan step that links the item, empty when none does. `evidence` lists the kinds of
     evidence of which one must be given with a submission; none is wanted when it is empty. `approvals` (0 to 2) is how
     many people beside the submitter must agree. Verified by people, the item goes stale after `valid_days`, 0 means
-    never; with `per_release` it goes stale at each deploy. `applies_to` lists kinds of environment; all when it is empty.
+    never; with `per_release` it goes stale at each deploy. `applies_to` lists kinds of environment, none means all.
     """
 
     key: str

@@ -1,9 +1,10 @@
 """The tables of readiness, by concern."""
 
 from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
-from readiness.models.checklists import ItemEvent, ItemState
+from readiness.models.checklists import Attachment, ItemApproval, ItemEvent, ItemState, Waiver
 from readiness.models.decisions import DecisionSnapshot, Meeting, RequiredRole, Signature
 from readiness.models.environments import Database, Endpoint, Environment
+from readiness.models.outside import ApiToken, Deploy, PostedFact
 from readiness.models.planning import CostEntry, CostTable, ProgressDay
 from readiness.models.probes import (
     MaintenanceWindow,
@@ -19,20 +20,25 @@ from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, Track
 __all__ = [
     "Alert",
     "AlertRule",
+    "ApiToken",
+    "Attachment",
     "Channel",
     "CostEntry",
     "CostTable",
     "Database",
     "DecisionSnapshot",
+    "Deploy",
     "Endpoint",
     "Environment",
     "ExpectedRecord",
     "GateSeen",
+    "ItemApproval",
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
     "Meeting",
     "Notification",
+    "PostedFact",
     "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
@@ -47,4 +53,5 @@ __all__ = [
     "TrackerEvent",
     "TrackerIssue",
     "TrackerProject",
+    "Waiver",
 ]

@@ -17,8 +17,9 @@ from django.views.decorators.http import require_POST, require_safe
 from portal import audit
 from readiness.checklists import decisions
 from readiness.checklists.agenda import list_points
-from readiness.checklists.assessment import Assessment, assess
+from readiness.checklists.assessment import Assessment
 from readiness.checklists.decisions import DecisionError, RoleStanding
+from readiness.checklists.judging import judge
 from readiness.checklists.plan import make_plan
 from readiness.decision_forms import DecisionForm, LiveForm, MeetingForm, RoleForm
 from readiness.models import Environment, Meeting, RequiredRole
@@ -202,7 +203,7 @@ def _render(
 ) -> HttpResponse:
     now = timezone.now()
     person = _person(request)
-    assessment = assess([environment], now)[environment.pk]
+    assessment = judge([environment], now)[environment.pk]
     meeting = environment.meetings.filter(frozen_at__isnull=True).first()
     roles = decisions.list_roles(environment, meeting, assessment)
     group_ids = set(person.groups.values_list("pk", flat=True))

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_safe
 from portal import keys
 from portal.keys import KeyFileError
 from readiness.checklists import record
-from readiness.checklists.assessment import assess
 from readiness.checklists.chain import open_row
 from readiness.checklists.differences import compare_records, contrast_environments, word_contrast
+from readiness.checklists.judging import judge
 from readiness.checklists.record import Record
 from readiness.checklists.snapshots import SnapshotError, read_unverified
 from readiness.models import DecisionSnapshot, Environment
@@ -117,7 +117,7 @@ def compare_environments(request: HttpRequest) -> HttpResponse:
         "page": "dashboard",
     }
     if first is not None and second is not None and first != second:
-        assessments = assess([first, second], timezone.now())
+        assessments = judge([first, second], timezone.now())
         one, other = record.describe(assessments[first.pk]), record.describe(assessments[second.pk])
         verdicts = (assessments[first.pk].decision.verdict, assessments[second.pk].decision.verdict)
         contrast = contrast_environments(one, other)
@@ -130,7 +130,7 @@ def compare_environments(request: HttpRequest) -> HttpResponse:
 def _find_record(environment: Environment, which: str) -> tuple[Record | None, str]:
     """The record of a snapshot by its number, or of now, with what is wrong with it."""
     if which == NOW:
-        return record.describe(assess([environment], timezone.now())[environment.pk]), ""
+        return record.describe(judge([environment], timezone.now())[environment.pk]), ""
     if not which.isdecimal() or len(which) > 9:
         raise Http404
     return _open(get_object_or_404(environment.snapshots, number=int(which)))

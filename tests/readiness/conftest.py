@@ -7,7 +7,7 @@ import pytest
 from readiness.checklists.template_values import Template
 from readiness.models import Environment
 from tests.conftest import MakeUser
-from tests.readiness.factories import make_environment, make_person
+from tests.readiness.factories import make_environment, make_person, wake_workers
 from tests.readiness.small_template import make_small_template
 
 
@@ -23,8 +23,9 @@ def make_user(db: None) -> MakeUser:
 
 
 @pytest.fixture
-def small_template(monkeypatch: pytest.MonkeyPatch) -> Template:
-    """Every environment follows a checklist of three manual items."""
+def small_template(db: None, monkeypatch: pytest.MonkeyPatch) -> Template:
+    """Every environment follows a checklist of three manual items, and the workers live."""
+    wake_workers()
     small = make_small_template()
     monkeypatch.setattr("readiness.checklists.assigned_template.load_template", lambda: small)
     return small

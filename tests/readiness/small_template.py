@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from readiness.checklists.life import State
 from readiness.checklists.template import load_template
 from readiness.checklists.template_values import Severity, Template
 from readiness.models import Environment, ItemState
@@ -25,5 +26,6 @@ def make_small_template() -> Template:
 
 def settle(environment: Environment, *keys: str, is_done: bool = True) -> None:
     """Verifies items, or opens them again, as if people had."""
+    state = State.VERIFIED if is_done else State.TODO
     for key in keys:
-        ItemState.objects.update_or_create(environment=environment, key=key, defaults={"is_ticked": is_done})
+        ItemState.objects.update_or_create(environment=environment, key=key, defaults={"state": state.value})
