@@ -13,13 +13,14 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from portal import keys
+from portal.models import WorkerPulse
 from readiness.checklists import decisions
 from readiness.checklists.assessment import assess
 from readiness.checklists.chain import check_environment, open_row
 from readiness.checklists.decisions import DecisionError, RoleStanding
 from readiness.checklists.snapshots import SnapshotError
 from readiness.checklists.template_values import Template
-from readiness.models import DecisionSnapshot, Environment, Meeting, RequiredRole, Signature
+from readiness.models import DecisionSnapshot, Environment, ItemApproval, ItemState, Meeting, RequiredRole, Signature
 from tests.readiness.small_template import MUST, OTHER_MUST, SHOULD, settle
 
 pytestmark = pytest.mark.usefixtures("small_template")
@@ -128,6 +129,37 @@ def test_it_may_always_say_no_or_later(
     settle(shop, MUST, OTHER_MUST, SHOULD)
 
     assert freeze(meeting, outcome, ada).decision == outcome
+
+
+def test_it_does_not_say_go_while_workers_are_silent(
+    shop: Environment, meeting: Meeting, product: RequiredRole, lea: User, ada: User
+) -> None:
+    settle(shop, MUST, OTHER_MUST, SHOULD)
+    sign(meeting, product, lea)
+    WorkerPulse.objects.all().delete()
+
+    with pytest.raises(DecisionError, match="The verdict is NO-GO"):
+        freeze(meeting, "GO", ada)
+    assert freeze(meeting, "postponed", ada).verdict == "NO-GO"
+
+
+def test_it_seals_the_evidence_that_people_gave(
+    shop: Environment, meeting: Meeting, lea: User, ada: User, settings: Any
+) -> None:
+    now = timezone.now()
+    state = ItemState.objects.get(environment=shop, key=MUST)
+    state.state, state.submitter_name, state.submitted_at = "verified", "lea", now
+    state.evidence_url, state.evidence_note = "https://wiki.example.org/backups", "Nightly."
+    state.save()
+    ItemApproval.objects.create(item=state, person=ada, person_name="ada", at=now)
+
+    document = open_row(freeze(meeting, "NO-GO", ada), public_key(settings)).document
+
+    submissions = {item["item"]: item["submission"] for item in document["items"]}
+    assert submissions[MUST]["url"] == "https://wiki.example.org/backups"
+    assert submissions[MUST]["note"] == "Nightly."
+    assert (submissions[MUST]["submitted_by"], submissions[MUST]["approved_by"]) == ("lea", ["ada"])
+    assert submissions[OTHER_MUST] is None
 
 
 def test_it_asks_for_roles_before_it_says_go(shop: Environment, meeting: Meeting, ada: User) -> None:
