@@ -24,13 +24,15 @@ _SEE_INSIDE = [
     "readiness.view_meeting",
     "readiness.view_signature",
     "readiness.view_decisionsnapshot",
+    "readiness.view_checklisttemplate",
+    "readiness.view_templateversion",
     "backups.view_backup",
     "backups.view_verification",
     "backups.view_restore",
     "portal.view_auditevent",
     "portal.open_admin",
 ]
-_TICK = ["readiness.tick_item", "readiness.approve_waiver"]
+_TICK = ["readiness.tick_item", "readiness.approve_waiver", "readiness.change_checklisttemplate"]
 _DECIDE = ["readiness.hold_meeting", "readiness.change_costs"]
 _OPERATE = [
     "readiness.change_costs",
@@ -73,7 +75,7 @@ ROLE_PERMISSIONS: dict[str, list[str]] = {
 
 ROLE_SUMMARIES: dict[str, str] = {
     STAKEHOLDER: "Sees the dashboards.",
-    TEAM_LEAD: "Submits, approves and comments checklist items; asks for waivers and approves them.",
+    TEAM_LEAD: "Submits, approves and comments checklist items; asks for waivers and approves them; makes checklists.",
     OPERATOR: "Connects environments, probes, backs up, restores.",
     ADMINISTRATOR: "All of it, and invites people.",
 }

@@ -18,6 +18,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("test-error/", views.send_test_error, name="test_error"),
     path("alerts/", include("readiness.alert_urls")),
+    path("templates/", include("readiness.template_urls")),
     path("tokens/", tokens.show_tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", tokens.revoke_token, name="revoke_token"),
     path("api/environments/<slug:slug>/gate", gate_views.show_gate, name="api_gate"),

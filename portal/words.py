@@ -43,6 +43,15 @@ ITEM_STATES: Mapping[str, tuple[str, str]] = {
     "failing": ("fail", "Failing"),
     "unverifiable": ("idle", "Not verifiable yet"),
 }
+ITEM_FIELDS: Mapping[str, str] = {
+    "rule": "facts",
+    "rule_text": "what verifies it",
+    "evidence": "evidence wanted",
+    "valid_days": "how long it is valid",
+    "per_release": "stale with a deploy",
+    "applies_to": "kinds of environment",
+    "estimate_minutes": "estimate",
+}
 WAIVER_STATES: Mapping[str, tuple[str, str]] = {
     "pending": ("idle", "Waits for approval"),
     "approved": ("warn", "In force"),

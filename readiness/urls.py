@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from readiness.views import checklists, environments, maintenance, probes, scenarios, trackers, waivers
+from readiness.views import checklists, environments, maintenance, probes, scenarios, templates, trackers, waivers
 
 urlpatterns = [
     path("", include("readiness.decision_urls")),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("maintenance/", maintenance.plan_maintenance, name="maintenance"),
     path("maintenance/<int:pk>/remove/", maintenance.remove_maintenance, name="remove_maintenance"),
     path("<slug:slug>/settings/", environments.change_environment, name="environment_settings"),
+    path("<slug:slug>/template/", templates.switch_environment, name="environment_template"),
     path("<slug:slug>/retire/", environments.retire_environment, name="retire_environment"),
     path("<slug:slug>/endpoints/", environments.add_endpoint, name="add_endpoint"),
     path("<slug:slug>/endpoints/<int:pk>/remove/", environments.remove_endpoint, name="remove_endpoint"),

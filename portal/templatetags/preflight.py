@@ -22,6 +22,7 @@ from portal.reasons import GroupedReasons, group_reasons
 from portal.stages import Stage, describe_stages
 from portal.words import (
     BACKUP_STATES,
+    ITEM_FIELDS,
     ITEM_STATES,
     JOB_OUTCOMES,
     SHAPES,
@@ -359,6 +360,12 @@ def kind_title(kind: str) -> str:
 def in_language(text: Any, code: str) -> str:
     """A template text in the language that was asked for."""
     return str(text.for_language(code)) if text else ""
+
+
+@register.filter
+def field_words(name: str) -> str:
+    """What people call a field of a checklist item."""
+    return ITEM_FIELDS.get(name, name)
 
 
 @register.filter

@@ -16,7 +16,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from readiness.checklists.assigned_template import template_of
+from readiness.checklists.assigned_template import read_templates, template_of
 from readiness.checklists.facts import BackupFacts, EndpointFact, Facts, PostedValue, ProbeFact
 from readiness.checklists.gate import Decision, decide
 from readiness.checklists.life import State
@@ -88,6 +88,7 @@ def assess(
     ``blind_spots`` are sentences about what makes all evidence worthless, such as workers that are silent.
     """
     ids = [environment.pk for environment in environments]
+    read_templates(environments)
     endpoints = _group(Endpoint.objects.filter(environment_id__in=ids))
     # The connection itself is not read: pages neither need nor decrypt it.
     databases = _group(Database.objects.filter(environment_id__in=ids).defer("dsn"))

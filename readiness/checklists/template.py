@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
-from readiness.checklists.template_reader import read_template
+from readiness.checklists.template_reader import check_is_finished, read_template
 from readiness.checklists.template_values import (
     AlertRule,
     Condition,
@@ -41,7 +41,9 @@ __all__ = [
     "Template",
     "TemplateError",
     "Text",
+    "list_shipped",
     "load_template",
+    "parse_draft",
     "parse_template",
 ]
 
@@ -53,21 +55,36 @@ class TemplateError(Exception):
     """A template is missing or wrong; the text is one sentence that names the place."""
 
 
+def list_shipped() -> tuple[str, ...]:
+    """The keys of the templates that the portal brings with it."""
+    return tuple(sorted(found.stem.replace("_", "-") for found in _FOLDER.glob("*.toml")))
+
+
 @lru_cache
 def load_template(key: str = "go-live") -> Template:
     """The shipped template of this key, read once per process; TemplateError when it is missing or wrong."""
     path = _FOLDER / f"{key.replace('-', '_')}.toml"
     if not _FILE_KEY.fullmatch(key) or not path.is_file():
-        known = ", ".join(sorted(found.stem.replace("_", "-") for found in _FOLDER.glob("*.toml")))
-        raise TemplateError(f'There is no checklist template "{key}"; there is: {known}.')
+        raise TemplateError(f'There is no checklist template "{key}"; there is: {", ".join(list_shipped())}.')
     return parse_template(path.read_text(encoding="utf-8"), key)
 
 
 def parse_template(source: str, key: str) -> Template:
     """The template that this TOML text spells; TemplateError names the first thing that is wrong."""
+    template = parse_draft(source, key)
     try:
-        return read_template(tomllib.loads(source, parse_float=Decimal), key)
-    except tomllib.TOMLDecodeError as error:
-        raise TemplateError(f'Template "{key}" is not valid TOML: {error}.') from None
+        check_is_finished(template)
     except RowError as error:
         raise TemplateError(f'Template "{key}": {error}.') from None
+    return template
+
+
+def parse_draft(source: str, key: str = "") -> Template:
+    """Like parse_template, for a template that may have no items yet; without ``key`` it has the one that it names."""
+    name = f'Template "{key}"' if key else "The template"
+    try:
+        return read_template(tomllib.loads(source, parse_float=Decimal), key)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise TemplateError(f"{name} is not valid TOML: {error}.") from None
+    except RowError as error:
+        raise TemplateError(f"{name}: {error}.") from None

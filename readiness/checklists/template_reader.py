@@ -3,8 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from readiness.checklists.template_values import (
+    ENVIRONMENT_KINDS,
+    MOST_APPROVALS,
     AlertRule,
     Condition,
     CostLine,
@@ -20,21 +23,21 @@ from readiness.checklists.template_values import (
     Template,
     Text,
 )
-from readiness.checklists.toml_rows import Row, RowError
+from readiness.checklists.toml_rows import KEY_LENGTH, Row, RowError
 
+MOST_ITEMS = 500
+MOST_SECTIONS = 100
+TITLE_LENGTH = 200
 _RULE = re.compile(r"[a-z]+\.[a-z_]+")
-# The kinds of environment that there are.
-ENVIRONMENT_KINDS = ("production", "staging", "test", "development")
 _LANGUAGES = ("en", "de")
 _TOP = ("template", "section", "item", "plan", "cost", "alert_rule")
 _TEMPLATE = ("key", "version", "title", "intro")
 _SECTION = ("key", "title", "why", "without", "estimate_hours", "resources", "table")
 _TABLE = ("title", "columns", "rows")
 _ITEM = (
-    *("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how", "estimate_minutes"),
-    *("evidence", "approvals", "valid_days", "applies_to", "per_release"),
+    *("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how"),
+    *("evidence", "approvals", "valid_days", "applies_to", "per_release", "estimate_minutes"),
 )
-MOST_APPROVALS = 2
 _PLAN = ("key", "day", "half", "title", "hours", "items")
 _COST = ("key", "service", "plan", "amount", "currency", "period", "severity", "alternative_of", "note")
 _ALERT = ("key", "title", "condition", "levels", "value", "threshold", "interval_seconds", "how")
@@ -47,18 +50,21 @@ _NEEDED_BY_CONDITION = {
 
 
 def read_template(document: Mapping[str, object], key: str) -> Template:
-    """The template in this document; RowError names the first thing that is wrong."""
+    """The template in this document, which may be unfinished; RowError names the first thing that is wrong.
+
+    It has to have this key, any if that is empty.
+    """
     top = Row(document, "", _TOP)
     head = top.row("template", _TEMPLATE)
-    if (own_key := head.string("key")) != key:
+    if (own_key := head.string("key", KEY_LENGTH)) != key and key:
         raise RowError(f'[template] says that its key is "{own_key}"')
     plan = tuple(_read_step(row) for row in top.rows("plan", _PLAN, "plan step"))
     step_of_item = {item: step.key for step in plan for item in step.items}
     template = Template(
-        key=key,
+        key=own_key,
         version=head.integer("version"),
-        title=_read_text(head, "title"),
-        intro=_read_text(head, "intro"),
+        title=_read_title(head),
+        intro=_read_optional_text(head, "intro"),
         sections=tuple(_read_section(row) for row in top.rows("section", _SECTION, "section")),
         items=tuple(_read_item(row, step_of_item) for row in top.rows("item", _ITEM, "item")),
         plan=plan,
@@ -66,23 +72,49 @@ def read_template(document: Mapping[str, object], key: str) -> Template:
         alert_rules=tuple(_read_alert_rule(row) for row in top.rows("alert_rule", _ALERT, "alert rule")),
     )
     _check_keys(template)
+    _check_sizes(template)
     _check_items(template)
     _check_plan(template)
     _check_costs(template)
     return template
 
 
+def check_is_finished(template: Template) -> None:
+    """RowError unless there is an item, and one in every section: what an environment can be held to."""
+    if empty := {section.key for section in template.sections} - {item.section for item in template.items}:
+        raise RowError(f'section "{min(empty)}" has no items')
+    if not template.items:
+        raise RowError("there are no items")
+
+
 def _read_text(row: Row, name: str) -> Text:
+    """Two languages, or a bare text that reads the same in both."""
+    if row.is_text(name):
+        return Text(en=row.string(name), de=row.string(name))
     texts = row.row(name, _LANGUAGES)
     return Text(en=texts.string("en"), de=texts.string("de"))
 
 
+def _read_optional_text(row: Row, name: str) -> Text:
+    return _read_text(row, name) if row.has(name) else Text("", "")
+
+
+def _read_title(row: Row) -> Text:
+    title = _read_text(row, "title")
+    for text in (title.en, title.de):
+        if len(text) > TITLE_LENGTH or "\n" in text:
+            raise RowError(f"{row.where}: a title is one line of at most {TITLE_LENGTH} characters")
+    return title
+
+
 def _read_texts(row: Row, name: str) -> tuple[Text, ...]:
-    texts = row.rows(name, _LANGUAGES, f'"{name}"')
-    return tuple(Text(en=text.string("en"), de=text.string("de")) for text in texts)
+    values = enumerate(row.values(name), start=1)
+    return tuple(_read_part(value, f'"{name}" {number} of {row.where}') for number, value in values)
 
 
 def _read_hours(row: Row, name: str) -> Hours:
+    if not row.has(name):
+        return Hours(0, 0)
     hours = row.row(name, ("low", "high"))
     low, high = float(hours.amount("low")), float(hours.amount("high"))
     if low > high:
@@ -94,8 +126,8 @@ def _read_section(row: Row) -> Section:
     resources = row.rows("resources", ("title", "url"), "resource")
     return Section(
         key=row.key(),
-        title=_read_text(row, "title"),
-        why=_read_text(row, "why"),
+        title=_read_title(row),
+        why=_read_optional_text(row, "why"),
         without=_read_texts(row, "without"),
         estimate_hours=_read_hours(row, "estimate_hours"),
         resources=tuple(Resource(resource.string("title"), _read_url(resource)) for resource in resources),
@@ -112,7 +144,7 @@ def _read_url(row: Row) -> str:
 def _read_table(row: Row) -> Table:
     columns = _read_texts(row, "columns")
     rows = tuple(
-        tuple(_read_cell(cell, f"row {number} of {row.where}") for cell in cells)
+        tuple(_read_part(cell, f"row {number} of {row.where}") for cell in cells)
         for number, cells in enumerate(row.value_lists("rows"), start=1)
     )
     if any(len(cells) != len(columns) for cells in rows):
@@ -120,11 +152,12 @@ def _read_table(row: Row) -> Table:
     return Table(title=_read_text(row, "title"), columns=columns, rows=rows)
 
 
-def _read_cell(cell: object, where: str) -> Text:
-    """A cell that reads the same in both languages (a header, a number) is a bare text."""
-    if isinstance(cell, str) and cell.strip():
-        return Text(en=cell, de=cell)
-    texts = Row(cell, where, _LANGUAGES)
+def _read_part(value: object, where: str) -> Text:
+    """A text of a list; one that reads the same in both languages (a header, a number) is a bare text."""
+    if isinstance(value, str):
+        text = Row({"text": value}, where, ("text",)).string("text")
+        return Text(en=text, de=text)
+    texts = Row(value, where, _LANGUAGES)
     return Text(en=texts.string("en"), de=texts.string("de"))
 
 
@@ -141,32 +174,31 @@ def _read_item(row: Row, step_of_item: Mapping[str, str]) -> Item:
         kind=kind,
         severity=Severity(row.choice("severity", Severity)),
         rule=rule,
-        rule_text=_read_text(row, "rule_text"),
-        title=_read_text(row, "title"),
-        why=_read_text(row, "why"),
-        how=_read_text(row, "how"),
-        estimate_minutes=row.integer("estimate_minutes"),
+        rule_text=_read_optional_text(row, "rule_text"),
+        title=_read_title(row),
+        why=_read_optional_text(row, "why"),
+        how=_read_optional_text(row, "how"),
+        estimate_minutes=row.integer("estimate_minutes") if row.has("estimate_minutes") else 0,
         plan_step=step_of_item.get(row.key(), ""),
-        evidence=tuple(EvidenceKind(kind) for kind in _read_choices(row, "evidence", EvidenceKind)),
-        approvals=_read_approvals(row),
-        valid_days=row.integer("valid_days") if row.has("valid_days") else 0,
-        applies_to=_read_choices(row, "applies_to", ENVIRONMENT_KINDS),
-        per_release=row.has("per_release") and row.choice_of_two("per_release"),
+        **_read_demands(row, kind),
     )
 
 
-def _read_choices(row: Row, name: str, allowed: Iterable[str]) -> tuple[str, ...]:
-    names = list(allowed)
-    if unknown := sorted(set(row.strings(name)) - set(names)):
-        raise RowError(f'{row.where}: {name} "{unknown[0]}" is not one of {", ".join(names)}')
-    return row.strings(name)
-
-
-def _read_approvals(row: Row) -> int:
-    count = row.amount("approvals") if row.has("approvals") else 0
-    if count not in range(MOST_APPROVALS + 1):
-        raise RowError(f"{row.where}: approvals must be 0, 1 or {MOST_APPROVALS}")
-    return int(count)
+def _read_demands(row: Row, kind: Kind) -> dict[str, Any]:
+    """What is asked of people, by the name of the field; of an automatic item nothing is."""
+    asked = ("evidence", "approvals", "valid_days", "per_release")
+    if kind is Kind.AUTOMATIC and (wrong := [name for name in asked if row.has(name)]):
+        raise RowError(f'{row.where} is automatic and must not have "{wrong[0]}": its facts decide')
+    evidence = tuple(EvidenceKind(name) for name in row.choices("evidence", EvidenceKind))
+    if kind is Kind.MANUAL and EvidenceKind.PROBE in evidence:
+        raise RowError(f'{row.where} is manual and must not want the evidence "probe"')
+    return {
+        "evidence": evidence,
+        "approvals": row.count("approvals", MOST_APPROVALS) if row.has("approvals") else 0,
+        "valid_days": row.integer("valid_days") if row.has("valid_days") else 0,
+        "applies_to": row.choices("applies_to", ENVIRONMENT_KINDS),
+        "per_release": row.has("per_release") and row.choice_of_two("per_release"),
+    }
 
 
 def _read_step(row: Row) -> PlanStep:
@@ -225,13 +257,23 @@ def _check_keys(template: Template) -> None:
             raise RowError(f'the {label} key "{twice}" is used twice')
 
 
+def _check_sizes(template: Template) -> None:
+    for label, parts, most in (
+        ("sections", template.sections, MOST_SECTIONS),
+        ("items", template.items, MOST_ITEMS),
+        ("plan steps", template.plan, MOST_ITEMS),
+        ("costs", template.costs, MOST_ITEMS),
+        ("alert rules", template.alert_rules, MOST_ITEMS),
+    ):
+        if len(parts) > most:
+            raise RowError(f"there are more than {most} {label}")
+
+
 def _check_items(template: Template) -> None:
     sections = {section.key for section in template.sections}
     for item in template.items:
         if item.section not in sections:
             raise RowError(f'item "{item.key}" is in the unknown section "{item.section}"')
-    if empty := sections - {item.section for item in template.items}:
-        raise RowError(f'section "{min(empty)}" has no items')
 
 
 def _check_plan(template: Template) -> None:

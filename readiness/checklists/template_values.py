@@ -1,6 +1,6 @@
 """The frozen values that a checklist template consists of; reads and writes nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -13,6 +13,14 @@ class Kind(StrEnum):
     MANUAL = "manual"
 
 
+class Severity(StrEnum):
+    """How much an open item weighs in the verdict."""
+
+    MUST = "must"
+    SHOULD = "should"
+    OPTIONAL = "optional"
+
+
 class EvidenceKind(StrEnum):
     """What can be shown for an item; `probe` is a result that facts bring, of automatic and hybrid items."""
 
@@ -22,12 +30,9 @@ class EvidenceKind(StrEnum):
     PROBE = "probe"
 
 
-class Severity(StrEnum):
-    """How much an open item weighs in the verdict."""
-
-    MUST = "must"
-    SHOULD = "should"
-    OPTIONAL = "optional"
+# The kinds of environment that there are, as in the table of environments.
+ENVIRONMENT_KINDS = ("production", "staging", "test", "development")
+MOST_APPROVALS = 2
 
 
 class Condition(StrEnum):
@@ -41,7 +46,7 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True)
 class Text:
-    """One text in both languages of the portal."""
+    """One text in both languages of the portal; both are the same where it was written once, both empty where not."""
 
     en: str
     de: str
@@ -89,10 +94,11 @@ class Section:
 class Item:
     """`why` and `how` are Markdown; `rule` names the verification and is empty for a manual item.
 
-    `plan_step` is the key of the plan step that links the item, empty when none does. `evidence` lists the kinds of
-    evidence of which one must be given with a submission; none is wanted when it is empty. `approvals` (0 to 2) is how
-    many people beside the submitter must agree. Verified by people, the item goes stale after `valid_days`, 0 means
-    never; with `per_release` it goes stale at each deploy. `applies_to` lists kinds of environment, none means all.
+    `estimate_minutes` is 0 when nobody has estimated. `plan_step` is the key of the plan step that links the item,
+    empty when none does. `evidence` lists the kinds of evidence of which one must be given with a submission; none is
+    wanted when it is empty. `approvals` (0 to 2) is how many people beside the submitter must agree. Verified by
+    people, the item goes stale after `valid_days`, 0 means never; with `per_release` it goes stale at each deploy.
+    `applies_to` lists kinds of environment; all when it is empty.
     """
 
     key: str
@@ -178,10 +184,30 @@ class Template:
                 return item
         raise KeyError(key)
 
+    def items_by_section(self) -> tuple[tuple[Section, tuple[Item, ...]], ...]:
+        """Every section with its items, both in the template's order."""
+        return tuple((s, tuple(i for i in self.items if i.section == s.key)) for s in self.sections)
+
+    def section(self, key: str) -> Section:
+        """The section with this key; KeyError when there is none."""
+        for section in self.sections:
+            if section.key == key:
+                return section
+        raise KeyError(key)
+
     def items_for(self, environment_kind: str) -> tuple[Item, ...]:
         """The items that apply to this kind of environment, in the template's order."""
         return tuple(item for item in self.items if not item.applies_to or environment_kind in item.applies_to)
 
-    def items_by_section(self) -> tuple[tuple[Section, tuple[Item, ...]], ...]:
-        """Every section with its items, both in the template's order."""
-        return tuple((s, tuple(i for i in self.items if i.section == s.key)) for s in self.sections)
+    def for_environment(self, kind: str) -> "Template":
+        """What an environment of this kind has of it: its items, the sections that hold any, the steps to them."""
+        items = self.items_for(kind)
+        if len(items) == len(self.items):
+            return self
+        keys = {item.key for item in items}
+        return replace(
+            self,
+            items=items,
+            sections=tuple(one for one in self.sections if any(item.section == one.key for item in items)),
+            plan=tuple(replace(step, items=tuple(key for key in step.items if key in keys)) for step in self.plan),
+        )

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('readiness', '0005_contract'),
+        ('readiness', '0006_templates'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -15,6 +15,7 @@ from readiness.models.probes import (
     StatusChange,
 )
 from readiness.models.scenarios import ExpectedRecord, Scenario, ScenarioSecret
+from readiness.models.templates import ChecklistTemplate, TemplateVersion
 from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, TrackerProject
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ApiToken",
     "Attachment",
     "Channel",
+    "ChecklistTemplate",
     "CostEntry",
     "CostTable",
     "Database",
@@ -49,6 +51,7 @@ __all__ = [
     "ScenarioSecret",
     "Signature",
     "StatusChange",
+    "TemplateVersion",
     "Tracker",
     "TrackerEvent",
     "TrackerIssue",

@@ -58,6 +58,15 @@ class Environment(models.Model):
     target_date = models.DateField("target date", null=True, blank=True)
     live_since = models.DateTimeField(null=True, blank=True, editable=False)
     ca_bundle = models.TextField("private CA certificates", blank=True, validators=[validate_pem_bundle])
+    template_version = models.ForeignKey(
+        "readiness.TemplateVersion",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="environments",
+        help_text="Which checklist it follows; the shipped one when empty.",
+    )
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     is_demo = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

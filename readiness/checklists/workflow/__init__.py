@@ -3,7 +3,7 @@
 Each function is one transaction. Whoever changes an item names the version of it that they saw.
 """
 
-from readiness.checklists.workflow.ageing import age_for_deploy, settle
+from readiness.checklists.workflow.ageing import age_for_deploy, age_for_template, settle
 from readiness.checklists.workflow.attachments import AttachmentError, attach, read_attachment
 from readiness.checklists.workflow.comments import COMMENT_LENGTH, comment
 from readiness.checklists.workflow.errors import ConflictError, WorkflowError
@@ -22,6 +22,7 @@ __all__ = [
     "Evidence",
     "WorkflowError",
     "age_for_deploy",
+    "age_for_template",
     "approve_waiver",
     "assign",
     "attach",

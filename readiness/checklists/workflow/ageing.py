@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -46,6 +47,20 @@ def age_for_deploy(environment: Environment, release: str) -> int:
     keys = [item.key for item in template_of(environment).items_for(environment.kind) if item.per_release]
     rows = ItemState.objects.filter(environment=environment, key__in=keys, state__in=_AGEING)
     return sum(_move(environment, row, Action.AGE, f"The release {release} was deployed.") for row in rows)
+
+
+def age_for_template(environment: Environment, keys: Collection[str], template: str) -> int:
+    """Turns stale what people agreed to about items that ``template`` changes; returns how many items that were.
+
+    What facts alone verify stays as it is: they say the next moment whether it still holds.
+    """
+    automatic = {item.key for item in template_of(environment).items if item.kind is Kind.AUTOMATIC}
+    rows = ItemState.objects.filter(environment=environment, key__in=keys).exclude(
+        state=State.VERIFIED, key__in=automatic
+    )
+    text = f"{template} says or demands something else than was agreed to."
+    agreed = rows.filter(state__in=(*_AGEING, State.NOT_APPLICABLE))
+    return sum(_move(environment, row, Action.AGE, text) for row in agreed)
 
 
 def find_change(standing: ItemStanding, row: ItemState, now: datetime) -> tuple[Action, str] | None:

@@ -9,12 +9,17 @@ import pytest
 
 from readiness.checklists.costs import CostTotals, add_up_costs
 from readiness.checklists.template import (
+    EvidenceKind,
+    Hours,
     Template,
     TemplateError,
     Text,
     load_template,
+    parse_draft,
     parse_template,
 )
+from readiness.checklists.template_values import ENVIRONMENT_KINDS
+from readiness.models import Environment
 
 A, H, M = "automatic", "hybrid", "manual"
 
@@ -121,6 +126,25 @@ condition = "error_rate"
 threshold = 10
 interval_seconds = 60
 how = { en = "Send mail", de = "Mail senden" }
+"""
+
+# As little as a template can be.
+BARE = """
+[template]
+key = "bare"
+version = 1
+title = "Bare"
+
+[[section]]
+key = "people"
+title = "People"
+
+[[item]]
+key = "people.ruth"
+section = "people"
+kind = "manual"
+severity = "must"
+title = "Ask Ruth"
 """
 
 
@@ -365,6 +389,8 @@ def test_it_reads_a_small_template() -> None:
     assert template.costs[0].amount == Decimal("7.5")
 
 
+AUTOMATIC = 'kind = "automatic"\nseverity = "must"\nrule = "postgres.answers"'
+MANUAL = 'severity = "must"\nkind = "manual"\n'
 ITEM_FIRST_DONE = SMALL[SMALL.index("[[item]]") : SMALL.index("[[plan]]")]
 
 
@@ -392,12 +418,29 @@ ITEM_FIRST_DONE = SMALL[SMALL.index("[[item]]") : SMALL.index("[[plan]]")]
         ('rule = "postgres.answers"', 'rule = "answers"', '"answers" is not a rule'),
         ('severity = "must"\nrule', 'severity = "urgent"\nrule', 'severity "urgent" is not one of must, should'),
         ('title = { en = "Done"', 'titel = { en = "Done"', 'item "first.done" has an unknown field "titel"'),
-        ('title = { en = "Done", de = "Erledigt" }', 'title = "Done"', '"title" of item "first.done" must be a table'),
+        ('title = { en = "Done", de = "Erledigt" }', "title = 7", '"title" of item "first.done" must be a table'),
+        ('title = { en = "Done"', 'title = { en = "Two\\nlines"', "a title is one line of at most 200 characters"),
+        ('title = { en = "Done"', f'title = {{ en = "{"x" * 201}"', "a title is one line of at most 200 characters"),
+        ('why = { en = "Because"', f'why = {{ en = "{"x" * 20_001}"', '"en" is longer than 20000 characters'),
+        ('why = { en = "Because"', 'why = { en = "Be\\u0000cause"', '"en" holds a control character'),
+        ("estimate_minutes = 5", 'evidence = ["note"]', 'is automatic and must not have "evidence": its facts decide'),
+        ("estimate_minutes = 5", "approvals = 1", 'is automatic and must not have "approvals"'),
+        ("estimate_minutes = 5", "valid_days = 3", 'is automatic and must not have "valid_days"'),
+        ("estimate_minutes = 5", "per_release = true", 'is automatic and must not have "per_release"'),
+        (AUTOMATIC, f'{MANUAL}evidence = ["probe"]', 'is manual and must not want the evidence "probe"'),
+        (AUTOMATIC, f'{MANUAL}evidence = ["link"]', 'evidence "link" is not one of url, file, note, probe'),
+        (AUTOMATIC, f'{MANUAL}evidence = ["url", "url"]', "evidence lists something twice"),
+        (AUTOMATIC, f"{MANUAL}approvals = 3", 'needs "approvals" as a whole number from 0 to 2'),
+        (AUTOMATIC, f"{MANUAL}approvals = true", 'needs "approvals" as a whole number from 0 to 2'),
+        (AUTOMATIC, f"{MANUAL}valid_days = 0", 'needs "valid_days" as a whole number above zero'),
+        (AUTOMATIC, f"{MANUAL}per_release = 1", 'needs "per_release" as true or false'),
+        ("estimate_minutes = 5", 'applies_to = ["live"]', 'applies_to "live" is not one of production, staging'),
+        ("estimate_minutes = 5", "estimate_minutes = 1_000_000_001", '"estimate_minutes" is above 1000000000'),
+        ('key = "first.done"', f'key = "{"x" * 81}"', '"key" is longer than 80 characters'),
         ("estimate_minutes = 5", "estimate_minutes = 2.5", 'needs "estimate_minutes" as a whole number'),
         ('key = "first.done"', 'key = "First done"', '"First done" is not a key'),
         ('key = "first.done"', "", 'item 1 needs the text "key"'),
         (ITEM_FIRST_DONE, ITEM_FIRST_DONE * 2, 'the item key "first.done" is used twice'),
-        (ITEM_FIRST_DONE, "", 'section "first" has no items'),
         ('items = ["first.done"]', 'items = ["first.gone"]', 'plan step "do_it" links the unknown item "first.gone"'),
         ('items = ["first.done"]', "items = [7]", 'plan step "do_it" needs "items" as a list of texts'),
         ('items = ["first.done"]', 'items = "first.done"', 'plan step "do_it" needs "items" as a list'),
@@ -418,6 +461,60 @@ def test_it_says_in_one_sentence_what_is_wrong(old: str, new: str, sentence: str
     assert str(caught.value).startswith('Template "small": ')
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
+
+
+def test_it_needs_little_of_an_item_of_ones_own() -> None:
+    template = parse_template(BARE, "bare")
+    (item,) = template.items
+    assert (item.title, item.why, item.rule_text) == (Text("Ask Ruth", "Ask Ruth"), Text("", ""), Text("", ""))
+    assert (item.evidence, item.approvals, item.valid_days, item.estimate_minutes) == ((), 0, 0, 0)
+    assert template.sections[0].estimate_hours == Hours(0, 0)
+
+
+def test_it_says_what_an_item_demands() -> None:
+    demands = 'evidence = ["note", "url"]\napprovals = 2\nvalid_days = 30\napplies_to = ["staging"]\nper_release = true'
+    item = parse_template(BARE + demands, "bare").items[0]
+    assert (item.evidence, item.approvals) == ((EvidenceKind.URL, EvidenceKind.NOTE), 2)
+    assert (item.valid_days, item.applies_to, item.per_release) == (30, ("staging",), True)
+
+
+def test_it_wants_approvals_and_evidence_of_shipped_items_that_people_verify() -> None:
+    items = load_template().items
+    assert {item.kind.value for item in items if item.approvals or item.evidence} == {H, M}
+    assert all(item.approvals == 1 for item in items if item.kind.value == H)
+    assert all(item.applies_to == () for item in items)
+
+
+def test_it_knows_the_kinds_of_environment_that_there_are() -> None:
+    assert list(ENVIRONMENT_KINDS) == Environment.Kind.values
+
+
+def test_it_leaves_out_what_is_not_for_an_environment() -> None:
+    only = SMALL.replace("estimate_minutes = 5", 'applies_to = ["production"]')
+    more = '[[section]]\nkey = "second"\ntitle = "Second"\n\n[[item]]\nkey = "all"\nsection = "second"\ntitle = "All"\n'
+    template = parse_template(only + more + 'kind = "manual"\nseverity = "must"\n', "small")
+
+    assert template.for_environment("production") is template
+    staging = template.for_environment("staging")
+    assert [item.key for item in staging.items] == ["all"]
+    assert [section.key for section in staging.sections] == ["second"]
+    assert [step.items for step in staging.plan] == [()]
+
+
+def test_it_reads_a_draft_without_items() -> None:
+    unfinished = BARE[: BARE.index("[[item]]")]
+    assert parse_draft(unfinished, "bare").sections[0].key == "people"
+    with pytest.raises(TemplateError, match='section "people" has no items'):
+        parse_template(unfinished, "bare")
+    with pytest.raises(TemplateError, match="there are no items"):
+        parse_template(BARE[: BARE.index("[[section]]")], "bare")
+
+
+def test_it_has_a_limit_for_items() -> None:
+    item = BARE[BARE.index("[[item]]") :]
+    more = "".join(item.replace("people.ruth", f"people.n{number}") for number in range(500))
+    with pytest.raises(TemplateError, match="there are more than 500 items"):
+        parse_template(BARE + more, "bare")
 
 
 def test_it_says_where_toml_is_broken() -> None:
