@@ -352,9 +352,8 @@ def test_an_app_has_a_manifest_and_a_worker(lack: str) -> None:
 )
 def test_it_reads_what_ci_posts(posted: dict[str, Any], state: EvidenceState, text: str) -> None:
     facts = make_facts(NOON)
-    facts = replace(
-        facts, posted={**facts.posted, **{name: PostedValue(value, NOON) for name, value in posted.items()}}
-    )
+    news = {name: PostedValue(value, NOON) for name, value in posted.items()}
+    facts = replace(facts, posted={**facts.posted, **news})
 
     assert read("ci.env_vars", facts) == Evidence(state, text, NOON)
 
