@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +62,17 @@ class Portal:
 @pytest.fixture(scope="session")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """The product from nothing, as somebody starts it who has just cloned it; no demonstration."""
-    var_dir = tmp_path_factory.mktemp("e2e") / "var"
+    with run_portal(tmp_path_factory.mktemp("e2e") / "var", DEMO="0") as portal:
+        yield portal
+
+
+@contextmanager
+def run_portal(var_dir: Path, **settings: str) -> Iterator[Portal]:
+    """The product while it runs, in a directory of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own = {"PORTAL_VAR": str(var_dir), "PORT": str(port), "DEMO": "0"}
+    own = {"PORTAL_VAR": str(var_dir), "PORT": str(port), **settings}
     process = subprocess.Popen(
         [sys.executable, "manage.py", "run"],
         cwd=PROJECT,
