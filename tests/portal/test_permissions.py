@@ -83,8 +83,8 @@ POST_ONLY = {
     "remove_secret",
     "add_record",
     "remove_record",
-    "tick_item",
-    "comment_item",
+    *("move_item", "plan_item", "comment_item", "attach_to_item", "request_waiver", "decide_waiver", "change_items"),
+    "revoke_token",
     "probe_now",
     "remove_tracker",
     "acknowledge_alert",
@@ -119,7 +119,7 @@ FORM_PAGES = {
     "change_database",
     "change_scenario",
     "change_tracker",
-    *("add_channel", "change_channel", "add_rule", "change_rule", "test_error"),
+    *("add_channel", "change_channel", "add_rule", "change_rule", "test_error", "tokens"),
     *("add_cost", "change_cost"),
 }
 
@@ -353,7 +353,12 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "allowed"),
     [
-        ("tick_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("move_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("plan_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("attach_to_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("request_waiver", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("change_items", ["shop"], {"lea", "ada"}),
+        ("tokens", [], {"ada"}),
         ("comment_item", ["shop", "backup_strategy"], {"lea", "ada"}),
         ("take_backup", ["shop"], {"otto", "ada"}),
         ("probe_now", ["shop"], {"otto", "ada"}),
