@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 
 from portal import audit
 from portal.read_only_admin import ReadOnlyAdmin
@@ -167,3 +169,29 @@ class MeetingAdmin(ReadOnlyAdmin):
 class SignatureAdmin(ReadOnlyAdmin):
     list_display = ["signed_at", "meeting", "role", "person_name", "verdict", "withdrawn_at"]
     list_select_related = ["meeting__environment"]
+
+
+@admin.register(models.ChecklistTemplate)
+class ChecklistTemplateAdmin(ReadOnlyAdmin):
+    """To see which there are; they are made and published on pages of their own, to which "View on site" leads."""
+
+    list_display = ["name_en", "key", "created_at"]
+    search_fields = ["name_en", "name_de", "key"]
+
+    def view_on_site(self, obj: models.ChecklistTemplate) -> str:
+        return reverse("template", args=[obj.key])
+
+
+@admin.register(models.TemplateVersion)
+class TemplateVersionAdmin(ReadOnlyAdmin):
+    list_display = ["template", "number", "state", "published_at", "published_by_name"]
+    list_filter = ["state", "template"]
+    list_select_related = ["template"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.TemplateVersion]:
+        # A list of contents would be long, and nobody reads it.
+        found: QuerySet[models.TemplateVersion] = super().get_queryset(request)
+        return found.defer("content")
+
+    def view_on_site(self, obj: models.TemplateVersion) -> str:
+        return reverse("template_version", args=[obj.template.key, obj.number])

@@ -326,12 +326,14 @@ class StartForm(forms.Form):
 
 
 class SwitchForm(forms.Form):
-    """Which published version an environment shall follow; empty is the shipped checklist."""
+    """Which published version an environment shall follow, or the shipped checklist."""
 
-    version = forms.ChoiceField(required=False, label="Checklist")
+    SHIPPED = "shipped"
+
+    version = forms.ChoiceField(label="Checklist")
 
     def __init__(self, *args: Any, choices: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["version"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101  narrows the type
-        field.choices = [("", f"The shipped checklist: {load_template().title.en}"), *choices]
+        field.choices = [(self.SHIPPED, f"The shipped checklist: {load_template().title.en}"), *choices]

@@ -14,7 +14,9 @@ from django.conf import settings
 from django.core.management import get_commands
 
 from portal import jobs, supervisor
-from readiness.checklists.template import load_template
+from readiness import template_forms
+from readiness.checklists import template_reader, template_store, toml_rows
+from readiness.checklists.template import load_template, parse_template
 from readiness.checklists.template_values import Kind, Severity
 from readiness.checklists.verification import RULES, is_verified_by_facts
 from readiness.probes import headers, http, postgres, schedule, tls_judgement
@@ -169,6 +171,12 @@ FIGURES = {
         f"for {jobs.ALIVE_SECONDS} seconds",
         f"a lease of {settings.BACKUP_LEASE_SECONDS} seconds",
     ),
+    "docs/reference/checklist-templates.md": (
+        f"At most {template_reader.MOST_ITEMS} items in {template_reader.MOST_SECTIONS} sections. "
+        f"A title is one line of at most {template_reader.TITLE_LENGTH} characters, "
+        f"any other text has at most {toml_rows.TEXT_LENGTH:,}, a template {template_store.CONTENT_LENGTH:,}, "
+        f"a pasted Markdown document {template_forms.PASTE_LENGTH:,}.",
+    ),
     "docs/how-to/deploy.md": (f"for {supervisor.STOP_SECONDS} seconds",),
     "docs/reference/configuration.md": (f"at most {(settings.DEFAULT_TIMEOUT_SECONDS - 11) // 2}",),
     "docs/reference/probes.md": (
@@ -190,6 +198,17 @@ FIGURES = {
 def test_it_names_the_figures_of_the_code(name: str, sentences: tuple[str, ...]) -> None:
     text = (PROJECT / name).read_text(encoding="utf-8")
     assert [sentence for sentence in sentences if not sentence or sentence not in text] == []
+
+
+def test_it_shows_a_template_that_can_be_read_and_names_every_field() -> None:
+    text = (PROJECT / "docs" / "reference" / "checklist-templates.md").read_text(encoding="utf-8")
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    assert parse_template(example, "before-we-open").items[0].evidence == ("url", "note")
+    fields = {
+        *(*template_reader._SECTION, *template_reader._ITEM, *template_reader._PLAN),
+        *(*template_reader._COST, *template_reader._ALERT, *template_reader._TEMPLATE),
+    } - {"table"}
+    assert {field for field in fields if f"`{field}`" not in text} == set()
 
 
 def test_it_counts_only_rules_that_items_use() -> None:

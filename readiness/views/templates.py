@@ -130,7 +130,7 @@ def switch_environment(request: HttpRequest, slug: str) -> HttpResponse:
         .defer("content")
     }
     asked = request.POST if request.method == "POST" else request.GET
-    current = str(environment.template_version_id or "")
+    current = str(environment.template_version_id or SwitchForm.SHIPPED)
     data = {"version": asked.get("version", current)}
     form = SwitchForm(data, choices=[(pk, str(version)) for pk, version in versions.items()])
     if not form.is_valid():

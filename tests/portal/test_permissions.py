@@ -21,8 +21,9 @@ from django_q.models import OrmQ
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
 from readiness import evidence
-from readiness.checklists import decisions
+from readiness.checklists import decisions, template_store
 from readiness.checklists.cost_tables import start_table
+from readiness.checklists.template import parse_template
 from readiness.models import (
     Alert,
     AlertRule,
@@ -41,6 +42,7 @@ from readiness.models import (
     TrackerIssue,
     Waiver,
 )
+from tests.readiness.checklists.test_template import BARE
 from tests.readiness.factories import make_ready
 
 SignIn = Callable[[User], Client]
@@ -73,6 +75,7 @@ STAKEHOLDER_PAGES = {
 # Whoever holds the role may, and anybody who sees the environment can hold one.
 SIGNING = {"sign_required_role", "withdraw_required_role"}
 POST_ONLY = {
+    *("preview_markdown", "start_draft", "move_part", "remove_part", "delete_draft"),
     "invite_person",
     "change_person",
     "show_invitation",
@@ -115,7 +118,11 @@ POST_ONLY = {
     *("open_meeting", "change_agenda", "freeze_decision", "go_live", "add_required_role", "remove_required_role"),
     *("start_costs", "drop_costs", "remove_cost"),
 }
+TEMPLATE_PAGES = {"templates", "template", "template_version", "template_item", "template_version_item"}
+TEMPLATE_PAGES |= {"export_template", "export_template_version"}
 FORM_PAGES = {
+    *("environment_template", "add_template", "template_draft", "draft_about", "draft_text", "publish_draft"),
+    *("add_section", "change_section", "add_item", "change_item"),
     "maintenance",
     "replace_by_backup",
     "schedule_retention",
@@ -171,8 +178,11 @@ class World:
             return "readiness" if parameter == "app_label" else "1"
         if parameter == "pk":
             return str(self._pk(name))
+        if parameter == "key" and name in {"change_section", "change_item", "template_item", "template_version_item"}:
+            return "people" if name == "change_section" else "people.ruth"
         return {
             "slug": self.environment.slug,
+            "template": "bare",
             "key": "x-y" if name.startswith("account") else "backup_strategy",
             "kind": "http",
             "number": "1",
@@ -216,6 +226,10 @@ class World:
 @pytest.fixture
 def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     environment = make_ready()
+    version = template_store.create_template(parse_template(BARE, "bare"), by=None)
+    template_store.publish_draft(version, revision=version.revision, by=None)
+    template_store.start_draft(version.template, by=None)
+    AuditEvent.objects.all().delete()
     backup = Backup.objects.get()
     tracker = environment.tracker
     path = default_storage.save(f"attachments/{environment.pk}/x", ContentFile(b"x"))
@@ -305,7 +319,13 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
-    assert names == known | rest | {"probe_history", "screenshot", "alerts", "alert_settings", "attachment"}
+    assert names == known | TEMPLATE_PAGES | rest | {
+        "probe_history",
+        "screenshot",
+        "alerts",
+        "alert_settings",
+        "attachment",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(FOR_PROGRAMS))
@@ -421,6 +441,14 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("add_channel", [], {"otto", "ada"}),
         ("test_error", [], {"ada"}),
         ("invite_person", [], {"ada"}),
+        ("add_template", [], {"lea", "ada"}),
+        ("preview_markdown", [], {"lea", "ada"}),
+        ("start_draft", ["bare"], {"lea", "ada"}),
+        ("change_item", ["bare", "people.ruth"], {"lea", "ada"}),
+        ("draft_text", ["bare"], {"lea", "ada"}),
+        ("publish_draft", ["bare"], {"lea", "ada"}),
+        ("delete_draft", ["bare"], {"lea", "ada"}),
+        ("environment_template", ["shop"], {"lea", "ada"}),
     ],
 )
 def test_it_lets_each_role_do_what_is_theirs(

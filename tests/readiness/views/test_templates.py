@@ -399,7 +399,7 @@ def test_it_previews_markdown_without_harm(lead: Client, otto: User, sign_in: Si
 def test_it_refuses_to_follow_what_is_not_published(lead: Client, draft: TemplateVersion, shop: Environment) -> None:
     url = reverse("environment_template", args=["shop"])
 
-    for wrong in (str(draft.pk), "999999", "x"):
+    for wrong in (str(draft.pk), "999999", "x", ""):
         assert lead.get(url, {"version": wrong}).status_code == 400
         assert lead.post(url, {"version": wrong}).status_code == 400
     assert Environment.objects.get().template_version is None
