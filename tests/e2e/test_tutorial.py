@@ -120,7 +120,8 @@ def test_what_cannot_be_verified_yet_is_waived_by_two(admin: Person, lea: Person
     open_ones = list(must)
     # What facts and a person verify waits for both; nothing is wrong.
     assert set(must.values()) <= {"unverifiable", "todo"}
-    assert len(open_ones) == 16
+    # Sixteen in the tutorial, where the portal has a browser; tests leave it out.
+    assert len(open_ones) == 18
     for key in open_ones:
         admin.visit(f"{PRODUCTION}items/{key}/")
         admin.page.get_by_text("Go live without it for a while").click()
