@@ -118,7 +118,7 @@ def test_the_commands_name_the_environments_there_are(shop: Environment) -> None
 
 
 def test_a_deploy_is_kept_shown_and_followed_by_probes(sam: User, lea: User, sign_in: Any) -> None:
-    shop = connect(make_environment())
+    connect(make_environment())
     status, stdout, stderr = run("deploy", "record", "shop", "--release", "2026.11.1")
 
     assert (status, stdout, stderr) == (0, "shop: 2026.11.1 recorded, 0 items are stale now\n", "")
@@ -127,7 +127,6 @@ def test_a_deploy_is_kept_shown_and_followed_by_probes(sam: User, lea: User, sig
     assert "deployed 2026.11.1" in sign_in(sam).get(reverse("environment", args=["shop"])).content.decode()
     history = sign_in(lea).get(reverse("probe_history", args=["shop", "http"])).content.decode()
     assert "2026.11.1" in history
-    assert shop.deploys.count() == 1
 
 
 @pytest.mark.parametrize("release", ["", "   ", "x" * 201, "a\nb"])

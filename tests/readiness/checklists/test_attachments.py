@@ -78,7 +78,8 @@ def test_it_refuses_what_is_too_large(shop: Environment, lea: User, settings: Se
 
 def test_a_name_is_only_a_name(shop: Environment, lea: User) -> None:
     file = SimpleUploadedFile("x.txt", b"x")
-    file._name = '..\\..\\a"\r\n;b/../evil\x00".TXT'  # as a client that does not clean it
+    # As of a client that does not clean it.
+    object.__setattr__(file, "_name", '..\\..\\a"\r\n;b/../evil\x00".TXT')
 
     assert workflow.attach(shop, KEY, file, by=lea).name == "evil__.txt"
 
