@@ -119,6 +119,7 @@ RULES: Mapping[str, Rule] = {
     "http.frontend_answers": Rule(Need.FRONTEND, probes.endpoint_is_up("frontend", "Add the frontend’s URL.")),
     "http.api_healthy": Rule(Need.API, probes.endpoint_is_up("api", "Add the API’s URL with its health path.")),
     "http.health_path": Rule(Need.API, probes.health_path_answers),
+    "http.no_stack_trace": Rule(Need.API, probes.shows_no_stack_trace),
     "http.redirects": Rule(Need.FRONTEND, probes.redirects_to_https),
     "http.custom_domain": Rule(Need.FRONTEND, probes.domain_is_own),
     "tls.trusted": Rule(Need.FRONTEND, probes.certificates_are_good),

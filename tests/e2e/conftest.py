@@ -67,12 +67,12 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
 
 
 @contextmanager
-def run_portal(var_dir: Path, **settings: str) -> Iterator[Portal]:
-    """The product while it runs, in a directory of its own."""
+def run_portal(var_dir: Path, **own: str) -> Iterator[Portal]:
+    """`make run` in a directory and on a port of its own, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own = {"PORTAL_VAR": str(var_dir), "PORT": str(port), **settings}
+    own |= {"PORTAL_VAR": str(var_dir), "PORT": str(port)}
     process = subprocess.Popen(
         [sys.executable, "manage.py", "run"],
         cwd=PROJECT,
@@ -154,6 +154,18 @@ def choose_password(person: Person, link: str) -> None:
     for field in ("New Password", "New Password (again)"):
         person.page.get_by_label(field, exact=True).fill(person.password)
     person.press("Change Password")
+
+
+def choose_in_bulk(person: Person, action: str, *, without: str = "nothing") -> None:
+    """Mark items with the keyboard, but those in the state ``without``, and choose what to do with them."""
+    page = person.page
+    page.locator("#bulk-changes summary").focus()
+    page.keyboard.press("Enter")
+    rows = page.locator("li.item").filter(has_not=page.locator(".status", has_text=without))
+    for box in rows.locator("input[name=item]").all():
+        box.focus()
+        page.keyboard.press("Space")
+    page.get_by_label("With the marked items").select_option(label=action)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ PROBE_RULES = {
     "http.api_healthy": "http",
     "http.redirects": "http",
     "http.health_path": "http",
+    "http.no_stack_trace": "http",
     "http.custom_domain": "tls",
     "headers.strict": "headers",
     "postgres.encrypted_sessions": "postgres",
@@ -312,6 +313,13 @@ def test_the_health_path_answers_itself(change: dict[str, Any], state: EvidenceS
     facts = with_probe("http", data={"endpoints": [{"role": "api", "status_code": 200, "redirects": 0, **change}]})
 
     assert read("http.health_path", facts).state is state
+
+
+@pytest.mark.parametrize(("shown", "state"), [(True, FAILING), (False, VERIFIED), (None, UNKNOWN)])
+def test_an_api_shows_no_stack_trace(shown: bool | None, state: EvidenceState) -> None:
+    apis = [{"role": "api", "stack_trace": False}, {"role": "api", "stack_trace": shown}]
+
+    assert read("http.no_stack_trace", with_probe("http", data={"endpoints": apis})).state is state
 
 
 def test_the_health_path_is_not_judged_where_there_is_none() -> None:
