@@ -15,7 +15,7 @@ from portal.jobs import Pulse, read_pulses
 from portal.models import AuditEvent
 from portal.words import word_age, word_reason, word_span
 from readiness.checklists.assessment import Assessment, assess
-from readiness.checklists.assigned_template import template_of
+from readiness.checklists.assigned_template import read_templates, template_of
 from readiness.checklists.facts import Facts, ProbeFact
 from readiness.checklists.gate import KIND_TITLES, Reason, Verdict
 from readiness.checklists.life import State
@@ -194,6 +194,8 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
         changes, events = changes.filter(environment=environment), events.filter(environment=environment)
         audits = audits.filter(environment_slug=environment.slug)
     names = dict(Environment.objects.values_list("slug", "name"))
+    shown = list(events[:limit])
+    read_templates(event.environment for event in shown if event.environment is not None)
     found = [
         *(_change_activity(change) for change in changes[:limit]),
         *(
@@ -204,7 +206,7 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
                 event.environment_slug if event.environment is not None else "",
                 event.environment_name,
             )
-            for event in events[:limit]
+            for event in shown
         ),
         *(
             Activity(

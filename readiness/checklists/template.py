@@ -48,6 +48,8 @@ __all__ = [
 ]
 
 _FOLDER = Path(__file__).parent / "templates"
+# The standard parser takes quadratic time for a key of many parts, which is what a line of many dots may be.
+_MOST_DOTS = 500
 _FILE_KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -82,6 +84,9 @@ def parse_template(source: str, key: str) -> Template:
 def parse_draft(source: str, key: str = "") -> Template:
     """Like parse_template, for a template that may have no items yet; without ``key`` it has the one that it names."""
     name = f'Template "{key}"' if key else "The template"
+    for number, line in enumerate(source.split("\n"), start=1):
+        if line.count(".") > _MOST_DOTS:
+            raise TemplateError(f"{name} has more than {_MOST_DOTS} dots in line {number}.")
     try:
         return read_template(tomllib.loads(source, parse_float=Decimal), key)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

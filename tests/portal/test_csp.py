@@ -18,7 +18,8 @@ from django.utils import timezone
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal import audit
 from readiness.checklists import decisions
-from readiness.models import Environment
+from readiness.checklists.assigned_template import read_version
+from readiness.models import Environment, TemplateVersion
 from tests.readiness.factories import make_backup, make_environment, make_ready, make_state
 
 SignIn = Callable[[User], Client]
@@ -161,6 +162,31 @@ def test_it_keeps_every_page_of_an_operator_clean(shop: Environment, otto: User,
     check(browser.post(reverse("add_environment"), {"name": ""}), 400)
     check(browser.post(reverse("request_restore", args=[Backup.objects.first().pk]), {"target": "x"}), 400)  # type: ignore[union-attr]
     check(browser.post(reverse("add_schedule", args=["shop"]), {"cron": "nonsense"}), 400)
+
+
+def test_it_keeps_every_page_of_checklists_clean(shop: Environment, lea: User, sign_in: SignIn) -> None:
+    browser = sign_in(lea)
+    nasty = '<img src=x onerror="alert(1)"> <style>a{}</style> [x](javascript:alert(1))'
+    start = {"name": nasty, "key": "bad", "source": "markdown", "text": f"# {nasty}\n\n- [ ] {nasty}\n\n  {nasty}\n"}
+    browser.post(reverse("add_template"), start)
+    browser.post(reverse("publish_draft", args=["bad"]), {"revision": "1"})
+    browser.post(reverse("start_draft", args=["bad"]))
+    draft = TemplateVersion.objects.select_related("template").get(state="draft")
+    (item,) = read_version(draft).items
+    drafted = ("template_draft", "draft_about", "draft_text", "add_section", "add_item", "publish_draft")
+    pages = [
+        *(reverse("templates"), reverse("add_template"), reverse("template", args=["go-live"])),
+        *(reverse(name, args=["bad"]) for name in ("template", *drafted)),
+        reverse("change_item", args=["bad", item.key]),
+        reverse("change_section", args=["bad", item.section]),
+        reverse("template_item", args=["bad", item.key]),
+        f"{reverse('environment_template', args=['shop'])}?version={TemplateVersion.objects.get(number=1).pk}",
+    ]
+    for page in pages:
+        check(browser.get(page))
+    check(browser.post(reverse("preview_markdown"), {"how_en": nasty}))
+    check(browser.post(reverse("add_template"), {**start, "source": "toml"}), 400)
+    check(browser.post(reverse("change_item", args=["bad", item.key]), {"title_en": nasty}), 400)
 
 
 def test_it_keeps_the_pages_of_people_and_accounts_clean(ada: User, sign_in: SignIn, client: Client) -> None:

@@ -19,10 +19,12 @@ from backups.models import Backup
 from portal import audit
 from portal.dashboard import backup_cell, load_activity, load_fleet, probe_cell
 from portal.models import WorkerPulse
-from readiness.checklists import workflow
+from readiness.checklists import assigned_template, template_store, workflow
 from readiness.checklists.facts import BackupFacts
 from readiness.checklists.life import Action
+from readiness.checklists.template import parse_template
 from readiness.models import StatusChange
+from tests.readiness.checklists.test_template import BARE
 from tests.readiness.factories import (
     connect,
     make_backup,
@@ -287,3 +289,21 @@ def test_it_forgets_nothing_when_a_backup_lost_its_environment() -> None:
 
     assert load_fleet(timezone.now()).cards == ()
     assert Backup.objects.count() == 2
+
+
+def test_it_names_items_of_many_templates_in_one_query(lea: User) -> None:
+    def count(number: int) -> int:
+        for place in range(number):
+            environment = make_environment(f"e{number}-{place}")
+            content = replace(parse_template(BARE, "bare"), key=environment.slug)
+            version = template_store.create_template(content, by=None)
+            template_store.publish_draft(version, revision=version.revision, by=None)
+            template_store.switch_template(environment, version, by=None)
+            workflow.comment(environment, "people.ruth", "Done?", by=lea)
+        assigned_template._published.clear()
+        with CaptureQueriesContext(connection) as queries:
+            activity = load_activity()
+        assert any("Ask Ruth" in one.text for one in activity)
+        return len(queries)
+
+    assert count(1) == count(4)

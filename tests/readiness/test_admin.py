@@ -11,8 +11,10 @@ from django.test import Client
 from django.urls import reverse
 
 from portal.models import AuditEvent
-from readiness.checklists.template import load_template
-from readiness.models import Database, Environment, ItemState, ProbeSchedule
+from readiness.checklists import template_store
+from readiness.checklists.template import load_template, parse_template
+from readiness.models import Database, Environment, ItemState, ProbeSchedule, TemplateVersion
+from tests.readiness.checklists.test_template import BARE
 from tests.readiness.factories import connect, make_ready
 from tests.readiness.pages import read_text
 
@@ -120,3 +122,20 @@ def test_it_leaves_a_trace_of_what_was_changed_there(otto: User, sign_in: SignIn
     assert shop.name == "Renamed"
     assert AuditEvent.objects.count() == before + 1
     assert str(AuditEvent.objects.latest("pk")) == "otto changed Renamed: name, kind"
+
+
+def test_it_shows_templates_and_leads_to_their_pages(ada: User, sign_in: SignIn) -> None:
+    version = template_store.create_template(parse_template(BARE, "bare"), by=None)
+    browser = sign_in(ada)
+
+    for model, pk, url in (
+        ("checklisttemplate", version.template_id, reverse("template", args=["bare"])),
+        ("templateversion", version.pk, reverse("template_version", args=["bare", 1])),
+    ):
+        assert browser.get(list_url(model)).status_code == 200
+        page = browser.get(reverse(f"admin:readiness_{model}_change", args=[pk]))
+        assert f'href="{url}"' in page.content.decode()
+        for action, arguments in (("add", []), ("delete", [pk])):
+            address = reverse(f"admin:readiness_{model}_{action}", args=arguments)
+            assert browser.post(address, {"post": "yes"}).status_code == 403
+    assert TemplateVersion.objects.count() == 1

@@ -522,6 +522,22 @@ def test_it_says_where_toml_is_broken() -> None:
         parse_template("[template\n", "small")
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("hostile", "sentence"),
+    [
+        ("a." * 200_000 + "a = 1", "has more than 500 dots in line 1."),
+        ("x = " + "[" * 200_000, "maximum recursion depth exceeded"),
+        ("x = " + "{a=" * 100_000, "maximum recursion depth exceeded"),
+        ("\n".join("a." * 500 + f"b{number} = 1" for number in range(100)), 'has an unknown field "a"'),
+    ],
+    ids=["dots", "lists", "tables", "many dots"],
+)
+def test_it_refuses_hostile_text_in_time(hostile: str, sentence: str) -> None:
+    with pytest.raises(TemplateError, match=re.escape(sentence)):
+        parse_template(hostile, "small")
+
+
 def test_it_needs_the_template_table() -> None:
     with pytest.raises(TemplateError, match='"template" must be a table'):
         parse_template("", "small")

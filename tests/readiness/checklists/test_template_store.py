@@ -11,10 +11,20 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import AuditEvent
-from readiness.checklists import assigned_template, template_store
+from readiness.checklists import assigned_template, template_store, workflow
 from readiness.checklists.assessment import assess
 from readiness.checklists.assigned_template import read_version, template_of
-from readiness.checklists.template import Severity, Template, Text, load_template, parse_draft, parse_template
+from readiness.checklists.gate import Verdict
+from readiness.checklists.life import Action
+from readiness.checklists.template import (
+    EvidenceKind,
+    Severity,
+    Template,
+    Text,
+    load_template,
+    parse_draft,
+    parse_template,
+)
 from readiness.checklists.template_edits import change_item, remove_item
 from readiness.checklists.template_store import DraftConflictError, TemplateChangeError
 from readiness.models import ChecklistTemplate, Environment, ItemEvent, ItemState, TemplateVersion
@@ -206,6 +216,28 @@ def test_it_switches_an_environment(bare: TemplateVersion, shop: Environment, le
 
     template_store.switch_template(shop, None, by=lea)
     assert template_of(Environment.objects.get()) is load_template()
+
+
+def test_it_lets_an_environment_go_live_on_a_small_checklist(shop: Environment, lea: User, ada: User) -> None:
+    noted = replace(
+        BARE_TEMPLATE.items[0], key="people.tom", approvals=1, evidence=(EvidenceKind.NOTE,), title=Text("Tom", "Tom")
+    )
+    template_store.switch_template(shop, publish(replace(BARE_TEMPLATE, items=(*BARE_TEMPLATE.items, noted))), by=lea)
+    followed = Environment.objects.get()
+
+    def verdict() -> Verdict:
+        return assess([followed], timezone.now())[followed.pk].decision.verdict
+
+    assert verdict() is Verdict.NO_GO
+    workflow.move(followed, "people.ruth", Action.SUBMIT, by=lea, version=0)
+    submitted = workflow.move(
+        followed, "people.tom", Action.SUBMIT, by=lea, version=0, evidence=workflow.Evidence(note="He said yes.")
+    )
+    assert verdict() is Verdict.NO_GO
+    with pytest.raises(workflow.WorkflowError):
+        workflow.move(followed, "people.tom", Action.APPROVE, by=lea, version=submitted.version)
+    workflow.move(followed, "people.tom", Action.APPROVE, by=ada, version=submitted.version)
+    assert verdict() is Verdict.GO
 
 
 def test_it_lets_nobody_follow_a_draft(bare: TemplateVersion, shop: Environment) -> None:

@@ -166,6 +166,14 @@ def test_it_writes_a_document_that_reads_the_same(language: str) -> None:
         assert copy.severity is item.severity
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "hostile", ["[" * 50_000, "![" * 25_000, "*a_ " * 12_000, "[a](" * 12_000, "> " * 25_000, "`" * 50_000]
+)
+def test_it_reads_hostile_text_in_time(hostile: str) -> None:
+    assert len(read_task_list(f"- [ ] One\n- [ ] {hostile}\n", "own", "Own").items) == 2
+
+
 @given(st.text(st.sampled_from("- []x*#>`1.ab<&\n\t\\:()|"), max_size=200))
 def test_it_reads_or_refuses_whatever_is_pasted(source: str) -> None:
     try:
