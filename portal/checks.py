@@ -29,13 +29,14 @@ def check_field_encryption_keys(app_configs: Any, **kwargs: Any) -> Iterable[Che
 
 @register()
 def check_probes(app_configs: Any, **kwargs: Any) -> Iterable[CheckMessage]:
-    for kind, path in {**settings.READINESS_PROBES, "backup facts": settings.READINESS_BACKUP_FACTS}.items():
+    readers = {"backup facts": settings.READINESS_BACKUP_FACTS, "blind spots": settings.READINESS_BLIND_SPOTS}
+    for kind, path in {**settings.READINESS_PROBES, **readers}.items():
         try:
             import_string(path)
         except ImportError:
             yield Error(
                 f"The setting for {kind} names {path}, which cannot be imported.",
-                hint="READINESS_PROBES and READINESS_BACKUP_FACTS hold dotted paths, as MIDDLEWARE does.",
+                hint="The settings that begin with READINESS_ hold dotted paths, as MIDDLEWARE does.",
                 id="preflight.E002",
             )
 

@@ -18,7 +18,12 @@ from readiness.models import Environment
 
 def judge_gate(environment: Environment, now: datetime) -> Assessment:
     """Assesses one environment; while a worker is silent nobody can tell."""
-    return assess([environment], now, list_blind_spots(read_pulses(now, read_lease_end())))[environment.pk]
+    return assess([environment], now, read_blind_spots(now))[environment.pk]
+
+
+def read_blind_spots(now: datetime) -> list[str]:
+    """What makes all evidence worthless now, for rooms that do not know the workers (READINESS_BLIND_SPOTS)."""
+    return list_blind_spots(read_pulses(now, read_lease_end()))
 
 
 def list_blind_spots(pulses: Mapping[str, Pulse]) -> list[str]:

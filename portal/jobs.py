@@ -39,6 +39,7 @@ RECURRING_JOBS = (
     RecurringJob("Read error trackers", "readiness.tasks.sync_trackers", 1),
     RecurringJob("Send alerts", "readiness.tasks.send_alerts", 1),
     RecurringJob("Ping the dead man's switch", "readiness.tasks.ping_dead_mans_switch", 1),
+    RecurringJob("Count open items for the burn-down", "readiness.tasks.record_progress", 15),
     RecurringJob("Keep the partitions of probe runs", "readiness.tasks.keep_partitions", 60),
 )
 

@@ -11,11 +11,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyrage
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 DJANGO_SECRET = "django_secret"  # noqa: S105  the name of a file, not a secret
 FIELD_KEYS = "field_encryption_keys"
 AGE_IDENTITY = "age.txt"
+SNAPSHOT_KEY = "snapshot_ed25519.pem"
 POSTGRES_PASSWORD = "postgres_password"  # noqa: S105  the name of a file, not a secret
 
 LONGEST_FILE_BYTES = 65_536
@@ -105,6 +116,57 @@ def age_recipient(var_dir: Path) -> str:
             except (pyrage.IdentityError, ValueError):
                 break
     raise KeyFileError(f"The key file {path} holds no age identity: put the original file back.")
+
+
+def snapshot_signing_key(var_dir: Path) -> Ed25519PrivateKey:
+    """The key that snapshots of decisions are signed with, an unencrypted PKCS #8 PEM; made at first use.
+
+    Raises:
+        KeyFileError: see `read_or_create`, or the file holds no Ed25519 key.
+    """
+    path = keys_dir(var_dir) / SNAPSHOT_KEY
+    return _load_signing_key(read_or_create(path, _make_signing_key), path)
+
+
+def existing_snapshot_public_key(var_dir: Path) -> Ed25519PublicKey | None:
+    """The public half of the portal's own key, or None while there is none; never makes one. Raises KeyFileError."""
+    path = keys_dir(var_dir) / SNAPSHOT_KEY
+    text = read_existing(path)
+    return None if text is None else _load_signing_key(text, path).public_key()
+
+
+def read_public_key(path: Path) -> Ed25519PublicKey:
+    """The Ed25519 public key in a PEM file of anybody's. Raises KeyFileError."""
+    try:
+        with path.open("rb") as file:
+            key = load_pem_public_key(file.read(LONGEST_FILE_BYTES))
+    except OSError as error:
+        raise KeyFileError(f"The file {path} cannot be read: {error.strerror}.") from None
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyFileError(f"The file {path} holds no Ed25519 public key in PEM.")
+    return key
+
+
+def public_key_pem(key: Ed25519PublicKey) -> str:
+    """The key as a PEM file that openssl reads."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def _make_signing_key() -> str:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _load_signing_key(text: str, path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError(f"The key file {path} holds no Ed25519 key: put the original file back.")
+    return key
 
 
 def _explain(path: Path, error: OSError) -> KeyFileError:

@@ -21,6 +21,9 @@ _SEE_INSIDE = [
     "readiness.view_notification",
     "readiness.acknowledge_alert",
     "readiness.view_itemevent",
+    "readiness.view_meeting",
+    "readiness.view_signature",
+    "readiness.view_decisionsnapshot",
     "readiness.view_checklisttemplate",
     "readiness.view_templateversion",
     "backups.view_backup",
@@ -30,7 +33,9 @@ _SEE_INSIDE = [
     "portal.open_admin",
 ]
 _TICK = ["readiness.tick_item", "readiness.approve_waiver", "readiness.change_checklisttemplate"]
+_DECIDE = ["readiness.hold_meeting", "readiness.change_costs"]
 _OPERATE = [
+    "readiness.change_costs",
     "readiness.add_environment",
     "readiness.change_environment",
     "readiness.view_database",
@@ -63,9 +68,9 @@ _ADMINISTER = [
 
 ROLE_PERMISSIONS: dict[str, list[str]] = {
     STAKEHOLDER: _SEE,
-    TEAM_LEAD: _SEE + _SEE_INSIDE + _TICK,
+    TEAM_LEAD: _SEE + _SEE_INSIDE + _TICK + _DECIDE,
     OPERATOR: _SEE + _SEE_INSIDE + _OPERATE,
-    ADMINISTRATOR: _SEE + _SEE_INSIDE + _TICK + _OPERATE + _ADMINISTER,
+    ADMINISTRATOR: _SEE + _SEE_INSIDE + _TICK + _DECIDE + _OPERATE + _ADMINISTER,
 }
 
 ROLE_SUMMARIES: dict[str, str] = {

@@ -246,6 +246,7 @@ READINESS_PROBES = {
 # What every environment must have good results of before it goes live; the others weigh through the checklist.
 REQUIRED_PROBES = ("http", "tls", "headers", "postgres")
 READINESS_BACKUP_FACTS = "backups.probes.read_backup_facts"
+READINESS_BLIND_SPOTS = "portal.gate.read_blind_spots"
 READINESS_TRACKERS = {
     "sentry": "readiness.trackers.sentry.SentryAdapter",
     "glitchtip": "readiness.trackers.glitchtip.GlitchTipAdapter",

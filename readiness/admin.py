@@ -191,6 +191,26 @@ class MaintenanceWindowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return request.user.has_perm("readiness.mute_probe")
 
 
+@admin.register(models.DecisionSnapshot)
+class DecisionSnapshotAdmin(ReadOnlyAdmin):
+    list_display = ["made_at", "environment_slug", "number", "decision", "verdict", "decided_by_name"]
+    list_filter = ["decision", "environment_slug"]
+    fields = ["environment_slug", "number", "made_at", "decision", "verdict", "decided_by_name", "hash"]
+
+
+@admin.register(models.Meeting)
+class MeetingAdmin(ReadOnlyAdmin):
+    list_display = ["opened_at", "environment", "outcome", "decided_by_name", "frozen_at"]
+    list_filter = ["outcome", "environment"]
+    list_select_related = ["environment"]
+
+
+@admin.register(models.Signature)
+class SignatureAdmin(ReadOnlyAdmin):
+    list_display = ["signed_at", "meeting", "role", "person_name", "verdict", "withdrawn_at"]
+    list_select_related = ["meeting__environment"]
+
+
 @admin.register(models.ChecklistTemplate)
 class ChecklistTemplateAdmin(ReadOnlyAdmin):
     """To see which there are; they are made and published on pages of their own, to which "View on site" leads."""

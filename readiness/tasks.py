@@ -16,7 +16,7 @@ from django_q.tasks import async_task
 from portal.secrets import SecretError
 from readiness import claims, evidence, partitions, results, targets
 from readiness.alerts import incidents, rules, send
-from readiness.checklists import workflow
+from readiness.checklists import progress, workflow
 from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule, Tracker
 from readiness.probes import net
@@ -131,6 +131,11 @@ def keep_partitions() -> str:
     made = partitions.ensure_partitions(now)
     dropped = partitions.drop_partitions(now, settings.PROBE_RUNS_KEPT_DAYS)
     return f"made {len(made)} partitions, dropped {len(dropped)}"
+
+
+def record_progress() -> str:
+    """Takes today's count of open items of every environment; runs every 15 minutes."""
+    return f"counted {progress.record_progress(timezone.now())} environments"
 
 
 def sync_new_issues() -> str:

@@ -1,6 +1,6 @@
 """Addresses under /environments/; the page of one environment is the site's, which knows its backups too."""
 
-from django.urls import path
+from django.urls import include, path
 
 from readiness.views import (
     checklists,
@@ -15,6 +15,7 @@ from readiness.views import (
 )
 
 urlpatterns = [
+    path("", include("readiness.decision_urls")),
     path("add/", environments.add_environment, name="add_environment"),
     path("failing/", probes.show_failing, name="failing"),
     path("maintenance/", maintenance.plan_maintenance, name="maintenance"),

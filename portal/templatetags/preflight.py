@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import nh3
@@ -16,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from backups.models import Backup, Job, Verification
-from portal.charts import STEP, bar_path, beat_paths, line_path
+from portal.charts import STEP, bar_path, beat_paths, burn_down_lines, line_path
 from portal.reasons import GroupedReasons, group_reasons
 from portal.stages import Stage, describe_stages
 from portal.words import (
@@ -35,10 +36,11 @@ from portal.words import (
     word_duration_ms,
     word_span,
 )
+from readiness.checklists.burn_down import Forecast, Point
 from readiness.checklists.facts import ProbeFact
 from readiness.checklists.gate import KIND_TITLES, Reason
 from readiness.checklists.next_steps import NextStep
-from readiness.checklists.template_values import Template
+from readiness.checklists.template_values import Hours, Template
 from readiness.checklists.verification import ItemStanding
 from readiness.models import Environment, Waiver
 from readiness.probes.base import Finding
@@ -48,6 +50,7 @@ from readiness.probes.transitions import BEATS_KEPT
 register = template.Library()
 
 CHART_SIZE = (600, 64)
+BURN_DOWN_SIZE = (600, 160)
 
 StoredFinding = Mapping[str, str]
 
@@ -241,6 +244,46 @@ def duration_chart(durations_ms: Sequence[int]) -> SafeString:
         f"How long the last {len(durations_ms)} runs took, at most {word_duration_ms(max(durations_ms))}",
         path,
     )
+
+
+@register.inclusion_tag("readiness/_burn_down.html")
+def burn_down(points: Sequence[Point], forecast: Forecast, target: date | None) -> dict[str, Any]:
+    """How many items were open on each day, the pace that the target date asks for, and the forecast."""
+    days = [(point.day, point.open_count) for point in points]
+    width, height = BURN_DOWN_SIZE
+    lines = burn_down_lines(days, target, forecast.done_on, width, height)
+    return {"lines": lines, "width": width, "height": height, "forecast": forecast, "now_open": days[-1][1]}
+
+
+@register.simple_tag
+def kept_state(state: str | None) -> SafeString:
+    """The state of an item as a record has it; an item that a record does not have is none."""
+    return status("idle", "none") if state is None else status(*ITEM_STATES.get(state, ("idle", state)))
+
+
+@register.simple_tag
+def decision_status(outcome: str) -> SafeString:
+    """What a meeting decided, or a verdict that a record has, as a mark."""
+    return status(VERDICTS.get(outcome, "idle"), outcome)
+
+
+@register.filter
+def money(amount: Decimal) -> str:
+    """An amount with its cents only where it has some."""
+    return f"{amount:,.0f}" if amount == amount.to_integral_value() else f"{amount:,.2f}"
+
+
+@register.filter
+def hours(span: Hours) -> str:
+    """A range of hours: 3.5 to 5 h."""
+    low, high = f"{span.low:g}", f"{span.high:g}"
+    return f"{low} h" if low == high else f"{low} to {high} h"
+
+
+@register.filter
+def moment_date(text: str | None) -> date | None:
+    """An ISO date that was stored as text."""
+    return date.fromisoformat(text) if text else None
 
 
 @register.filter

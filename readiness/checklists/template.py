@@ -1,8 +1,7 @@
-"""Loads a shipped checklist template (go-live is templates/go_live.toml) and adds up its costs; writes nothing."""
+"""Loads a shipped checklist template (go-live is templates/go_live.toml); writes nothing."""
 
 import re
 import tomllib
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +29,6 @@ __all__ = [
     "AlertRule",
     "Condition",
     "CostLine",
-    "CostTotals",
     "EvidenceKind",
     "Hours",
     "Item",
@@ -43,7 +41,6 @@ __all__ = [
     "Template",
     "TemplateError",
     "Text",
-    "cost_totals",
     "list_shipped",
     "load_template",
     "parse_draft",
@@ -58,20 +55,6 @@ _FILE_KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 class TemplateError(Exception):
     """A template is missing or wrong; the text is one sentence that names the place."""
-
-
-@dataclass(frozen=True)
-class CostTotals:
-    """Money per month. Minimal: what must be paid, with the cheapest and the dearest of the alternatives.
-
-    Recommended: the first choices of what must be paid, without and with the optional lines.
-    """
-
-    currency: str
-    minimal_low: Decimal
-    minimal_high: Decimal
-    recommended_low: Decimal
-    recommended_high: Decimal
 
 
 def list_shipped() -> tuple[str, ...]:
@@ -110,22 +93,3 @@ def parse_draft(source: str, key: str = "") -> Template:
         raise TemplateError(f"{name} is not valid TOML: {error}.") from None
     except RowError as error:
         raise TemplateError(f"{name}: {error}.") from None
-
-
-def cost_totals(template: Template) -> CostTotals:
-    """Totals per month; of lines that are alternatives of one another exactly one counts."""
-    choices = [
-        [line, *(other for other in template.costs if other.alternative_of == line.key)]
-        for line in template.costs
-        if not line.alternative_of
-    ]
-    must = [[line.monthly for line in group] for group in choices if group[0].severity is Severity.MUST]
-    optional = [group[0].monthly for group in choices if group[0].severity is not Severity.MUST]
-    recommended = sum((group[0] for group in must), Decimal(0))
-    return CostTotals(
-        currency=template.costs[0].currency if template.costs else "",
-        minimal_low=sum((min(group) for group in must), Decimal(0)),
-        minimal_high=sum((max(group) for group in must), Decimal(0)),
-        recommended_low=recommended,
-        recommended_high=recommended + sum(optional, Decimal(0)),
-    )

@@ -2,8 +2,10 @@
 
 from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
 from readiness.models.checklists import Attachment, ItemApproval, ItemEvent, ItemState, Waiver
+from readiness.models.decisions import DecisionSnapshot, Meeting, RequiredRole, Signature
 from readiness.models.environments import Database, Endpoint, Environment
 from readiness.models.outside import ApiToken, Deploy, PostedFact
+from readiness.models.planning import CostEntry, CostTable, ProgressDay
 from readiness.models.probes import (
     MaintenanceWindow,
     ProbeRollup,
@@ -23,7 +25,10 @@ __all__ = [
     "Attachment",
     "Channel",
     "ChecklistTemplate",
+    "CostEntry",
+    "CostTable",
     "Database",
+    "DecisionSnapshot",
     "Deploy",
     "Endpoint",
     "Environment",
@@ -33,14 +38,18 @@ __all__ = [
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
+    "Meeting",
     "Notification",
     "PostedFact",
     "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
     "ProbeState",
+    "ProgressDay",
+    "RequiredRole",
     "Scenario",
     "ScenarioSecret",
+    "Signature",
     "StatusChange",
     "TemplateVersion",
     "Tracker",

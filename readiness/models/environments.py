@@ -41,7 +41,7 @@ def validate_thresholds(changes: object) -> None:
 
 
 # Addresses of the portal's own, where an environment's page would be.
-RESERVED_SLUGS = frozenset({"add", "new", "retired"})
+RESERVED_SLUGS = frozenset({"add", "new", "retired", "compare", "failing", "maintenance"})
 
 
 class EnvironmentQuerySet(models.QuerySet["Environment"]):
@@ -66,6 +66,7 @@ class Environment(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_environments"
     )
     target_date = models.DateField("target date", null=True, blank=True)
+    live_since = models.DateTimeField(null=True, blank=True, editable=False)
     ca_bundle = models.TextField("private CA certificates", blank=True, validators=[validate_pem_bundle])
     template_version = models.ForeignKey(
         "readiness.TemplateVersion",

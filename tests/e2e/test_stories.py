@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.conftest import PASSWORD, Server
+from tests.conftest import PASSWORD, PROJECT, Server
 from tests.e2e.browsing import Person
 from tests.e2e.conftest import SHOP_ROWS, Portal, Team, choose_in_bulk
 
@@ -216,6 +220,48 @@ def test_an_operator_backs_up_sees_it_proven_and_restores(team: Team, shop: str,
         otto.page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename.endswith(".dump.zst.age")
     assert download.value.path().read_bytes().startswith(b"age-encryption.org/v1\n")
+
+
+def test_a_team_decides_and_seals_what_it_knew(team: Team, portal: Portal, shop: str, tmp_path: Path) -> None:
+    lea, sam = team.lea, team.sam
+    lea.visit(shop)
+    lea.follow("Decision")
+    lea.page.get_by_text("Add a role").click()
+    lea.page.get_by_label("Role", exact=True).fill("Product owner")
+    lea.page.get_by_label("Person").select_option("sam")
+    lea.press("Add role")
+    lea.page.get_by_label("Also on the agenda").fill("- Who is on call?")
+    lea.press("Open a meeting")
+
+    sam.visit(f"{shop}decision/")
+    sam.press("Sign as Product owner")
+    expect(sam.page.get_by_text("sam signed at NO-GO")).to_be_visible()
+    expect(sam.page.get_by_role("button", name=re.compile("Decide|Remove|Add role"))).to_have_count(0)
+
+    lea.visit(f"{shop}decision/")
+    lea.page.get_by_label("Decision", exact=True).select_option("GO")
+    lea.page.get_by_label("Why, and what was agreed").fill("We feel ready.")
+    lea.press("Decide and freeze", status=400)
+    expect(lea.page.locator(".errorlist")).to_contain_text("a meeting can be stricter than the verdict")
+    lea.page.get_by_label("Decision", exact=True).select_option("NO-GO")
+    lea.press("Decide and freeze")
+    expect(lea.page.get_by_text("Sealed, signature right")).to_be_visible()
+    with lea.page.expect_download() as download:
+        lea.page.get_by_role("link", name="Download").click()
+    file = tmp_path / "snapshot.json"
+    download.value.save_as(file)
+    command = [sys.executable, str(PROJECT / "manage.py"), "snapshot", "verify", str(file)]
+    env = {**os.environ, "PORTAL_VAR": str(portal.log_dir.parent)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "snapshot 1 of shop-production, NO-GO" in done.stdout
+
+    lea.follow("What changed since")
+    expect(lea.page.get_by_text("Nothing that weighs is different.")).to_be_visible()
+    for person in (lea, sam, team.otto):
+        for page in ("decision/", "snapshots/1/", "snapshots/compare/", "plan/", "costs/"):
+            person.visit(f"{shop}{page}")
+        person.visit("/environments/compare/")
 
 
 def test_a_stakeholder_sees_the_dashboards_and_nothing_else(team: Team, shop: str) -> None:

@@ -13,9 +13,11 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal import audit
+from readiness.checklists import decisions
 from readiness.checklists.assigned_template import read_version
 from readiness.models import Environment, TemplateVersion
 from tests.readiness.factories import make_backup, make_environment, make_ready, make_state
@@ -103,6 +105,12 @@ def shop(db: None, lea: User) -> Environment:
         key="backup_strategy", kind="comment", text=nasty, actor_name=nasty, at=environment.created_at
     )
     audit.record("did something to", environment=environment, subject=nasty)
+    now = timezone.now()
+    decisions.add_role(environment, nasty, person=lea, group=None)
+    for is_frozen in (True, False):
+        meeting = decisions.open_meeting(environment, planned_for=now, agenda=nasty, by=lea, now=now)
+        if is_frozen:
+            decisions.freeze(meeting, outcome="NO-GO", note=nasty, by=lea, now=now)
     return environment
 
 
@@ -122,6 +130,10 @@ def test_it_keeps_every_page_of_an_environment_clean(
         for name in ("environment", "environment_probes"):
             check(browser.get(reverse(name, args=["shop"]), headers=headers))
         check(browser.get("/", headers=headers))
+    for name in ("decision", "plan", "costs", "compare_snapshots"):
+        check(browser.get(reverse(name, args=["shop"])))
+    check(browser.get(reverse("snapshot", args=["shop", 1])))
+    check(browser.get(reverse("compare_environments")))
     for key in ("backup_strategy", "https.certificates"):
         for language in ("en", "de"):
             check(browser.get(reverse("item", args=["shop", key]), {"lang": language}))

@@ -32,6 +32,7 @@ def test_it_lets_nobody_else_read_files_or_directory(tmp_path: Path) -> None:
     keys.django_secret(tmp_path)
     keys.field_encryption_keys(tmp_path)
     keys.age_identity_path(tmp_path)
+    keys.snapshot_signing_key(tmp_path)
 
     assert mode_of(tmp_path / "keys") == 0o700
     assert {mode_of(path) for path in (tmp_path / "keys").iterdir()} == {0o600}
@@ -134,3 +135,25 @@ def test_it_reads_an_existing_key_without_making_one(tmp_path: Path) -> None:
 
     assert keys.read_existing(path) is None
     assert not path.parent.exists()
+
+
+def test_it_makes_one_signing_key_and_hands_out_its_public_half(tmp_path: Path) -> None:
+    assert keys.existing_snapshot_public_key(tmp_path) is None
+    assert not (tmp_path / "keys").exists()
+    key = keys.snapshot_signing_key(tmp_path)
+    pem = tmp_path / "public.pem"
+    public = keys.existing_snapshot_public_key(tmp_path)
+    assert public is not None
+    pem.write_text(keys.public_key_pem(public))
+
+    keys.read_public_key(pem).verify(keys.snapshot_signing_key(tmp_path).sign(b"x"), b"x")
+    assert public.public_bytes_raw() == key.public_key().public_bytes_raw()
+
+
+def test_it_refuses_a_damaged_signing_key_without_showing_it(tmp_path: Path) -> None:
+    keys.snapshot_signing_key(tmp_path)
+    (tmp_path / "keys" / keys.SNAPSHOT_KEY).write_text("-----BEGIN PRIVATE KEY-----\nDAMAGED\n")
+
+    with pytest.raises(keys.KeyFileError, match="holds no Ed25519 key") as caught:
+        keys.snapshot_signing_key(tmp_path)
+    assert "DAMAGED" not in str(caught.value)

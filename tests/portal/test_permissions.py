@@ -21,7 +21,8 @@ from django_q.models import OrmQ
 from backups.models import Backup, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
 from readiness import evidence
-from readiness.checklists import template_store
+from readiness.checklists import decisions, template_store
+from readiness.checklists.cost_tables import start_table
 from readiness.checklists.template import parse_template
 from readiness.models import (
     Alert,
@@ -29,12 +30,15 @@ from readiness.models import (
     ApiToken,
     Attachment,
     Channel,
+    CostEntry,
     Environment,
     ExpectedRecord,
     ItemEvent,
     MaintenanceWindow,
+    RequiredRole,
     Scenario,
     ScenarioSecret,
+    Signature,
     TrackerIssue,
     Waiver,
 )
@@ -64,8 +68,12 @@ OWN_ACCOUNT = {"account_change_password", "account_set_password", "account_reaut
 # What only a token opens, whoever is signed in.
 FOR_PROGRAMS = {"api_gate", "api_facts", "api_deploys"}
 STAKEHOLDER_PAGES = {
-    *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue")
+    *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue"),
+    *("decision", "snapshot", "download_snapshot", "snapshot_key", "compare_snapshots", "compare_environments"),
+    *("plan", "costs"),
 }
+# Whoever holds the role may, and anybody who sees the environment can hold one.
+SIGNING = {"sign_required_role", "withdraw_required_role"}
 POST_ONLY = {
     *("preview_markdown", "start_draft", "move_part", "remove_part", "delete_draft"),
     "invite_person",
@@ -107,6 +115,9 @@ POST_ONLY = {
     "take_backup",
     "add_schedule",
     "change_schedule",
+    *SIGNING,
+    *("open_meeting", "change_agenda", "freeze_decision", "go_live", "add_required_role", "remove_required_role"),
+    *("start_costs", "drop_costs", "remove_cost"),
 }
 TEMPLATE_PAGES = {"templates", "template", "template_version", "template_item", "template_version_item"}
 TEMPLATE_PAGES |= {"export_template", "export_template_version"}
@@ -125,6 +136,7 @@ FORM_PAGES = {
     "change_scenario",
     "change_tracker",
     *("add_channel", "change_channel", "add_rule", "change_rule", "test_error", "tokens"),
+    *("add_cost", "change_cost"),
 }
 
 
@@ -158,6 +170,8 @@ class World:
     channel: Channel
     rule: AlertRule
     alert: Alert
+    role: RequiredRole
+    cost: CostEntry
     waiver: Waiver
     attachment: Attachment
     api_token: ApiToken
@@ -172,9 +186,9 @@ class World:
         return {
             "slug": self.environment.slug,
             "template": "bare",
-            "number": "1",
             "key": "x-y" if name.startswith("account") else "backup_strategy",
             "kind": "http",
+            "number": "1",
             "token": "x",
             "uidb36": "1",
             "name": evidence.list_screenshots(self.environment.pk)[0].name,
@@ -200,6 +214,8 @@ class World:
             "channel": self.channel,
             "rule": self.rule,
             "alert": self.alert,
+            "required_role": self.role,
+            "cost": self.cost,
             "waiver": self.waiver,
             "attachment": self.attachment,
             "revoke_token": self.api_token,
@@ -222,6 +238,11 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     tracker = environment.tracker
     path = default_storage.save(f"attachments/{environment.pk}/x", ContentFile(b"x"))
     rule = AlertRule.objects.create(name="ours", kind="probe_down")
+    person = make_user("petra", "Stakeholder")
+    meeting = decisions.open_meeting(environment, planned_for=None, agenda="", by=person, now=timezone.now())
+    decisions.freeze(meeting, outcome="NO-GO", note="", by=person, now=timezone.now())
+    decisions.open_meeting(environment, planned_for=None, agenda="", by=person, now=timezone.now())
+    table = start_table(environment, language="en", by=person, now=timezone.now())
     evidence.keep_screenshots(environment.pk, {"390x844": b"\x89PNG"})
     return World(
         environment=environment,
@@ -233,13 +254,15 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         scenario=environment.scenarios.get(name="login"),
         secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
         record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
-        person=make_user("petra", "Stakeholder"),
+        person=person,
         issue=TrackerIssue.objects.create(tracker=tracker, project=tracker.projects.all()[0], remote_id="1", title="x"),
         channel=Channel.objects.create(name="hook", kind="webhook", address="env:NO_HOOK"),
         rule=rule,
         alert=Alert.objects.create(
             rule=rule, environment=environment, subject="x", title="x", opened_at=timezone.now()
         ),
+        role=decisions.add_role(environment, "Product owner", person=person, group=None),
+        cost=table.entries.get(plan="Supabase Free"),
         waiver=Waiver.objects.create(
             environment=environment,
             key="backup_strategy",
@@ -300,13 +323,8 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
-    assert names == known | TEMPLATE_PAGES | rest | {
-        "probe_history",
-        "screenshot",
-        "alerts",
-        "alert_settings",
-        "attachment",
-    }
+    inside = {"probe_history", "screenshot", "alerts", "alert_settings", "attachment"}
+    assert names == known | TEMPLATE_PAGES | rest | inside
 
 
 @pytest.mark.parametrize("name", sorted(FOR_PROGRAMS))
@@ -345,12 +363,16 @@ def test_it_shows_stakeholders_the_dashboards_and_nothing_else(world: World, sam
         if address.name in STAKEHOLDER_PAGES and not address.is_admin:
             assert status == 200, address
             assert ask(browser, address.url, "post")[0] == 405, address
+        elif address.name in SIGNING:
+            assert status == 405, address
+            assert ask(browser, address.url, "post") == (302, reverse("decision", args=["shop"])), address
         else:
             assert (status, location) == (403, ""), address
             assert ask(browser, address.url, "post")[0] == 403, address
     assert not AuditEvent.objects.exists()
     assert not OrmQ.objects.exists()
     assert not ItemEvent.objects.exists()
+    assert not Signature.objects.exists()
 
 
 def test_it_does_nothing_on_a_get_that_only_a_post_may_do(world: World, ada: User, sign_in: SignIn) -> None:
@@ -409,6 +431,11 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("confirm_key", [], {"otto", "ada"}),
         ("add_environment", [], {"otto", "ada"}),
         ("change_tracker", ["shop"], {"otto", "ada"}),
+        ("open_meeting", ["shop"], {"lea", "ada"}),
+        ("freeze_decision", ["shop"], {"lea", "ada"}),
+        ("add_required_role", ["shop"], {"lea", "ada"}),
+        ("go_live", ["shop"], {"lea", "ada"}),
+        ("start_costs", ["shop"], {"lea", "otto", "ada"}),
         ("add_rule", [], {"otto", "ada"}),
         ("add_channel", [], {"otto", "ada"}),
         ("test_error", [], {"ada"}),

@@ -10,8 +10,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-BEFORE = [("readiness", "0004_trackers")]
-AFTER = [("readiness", "0005_contract")]
+BEFORE = [("readiness", "0006_postgres")]
+AFTER = [("readiness", "0007_contract")]
 STATES = {
     "local_run": ("verified", "lea"),
     "backup_strategy": ("submitted", "lea"),

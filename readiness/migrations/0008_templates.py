@@ -31,7 +31,7 @@ DROP FUNCTION readiness_keep_published_template();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('readiness', '0005_contract'),
+        ('readiness', '0007_contract'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
