@@ -60,6 +60,7 @@ bench: bootstrap-dev ## Measure every promise about speed beside its floor or pe
 lock: ## Pin the requirements again, with hashes (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.txt
 	uv pip compile --group pyproject.toml:embedded --universal --python-version 3.11 --generate-hashes --no-header -o requirements-embedded.txt
+	uv pip compile --group pyproject.toml:bugsink --universal --python-version 3.11 --generate-hashes --no-header -o requirements-bugsink.txt
 	uv pip compile pyproject.toml --group pyproject.toml:dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-dev.txt
 
 bootstrap:

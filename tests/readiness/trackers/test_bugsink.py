@@ -20,7 +20,7 @@ from tests.readiness.pages import read_main
 from tests.servers.bugsink import Bugsink, find_programs, serve_bugsink
 
 PROGRAMS = find_programs()
-pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no bugsink-manage in BUGSINK_BIN or PATH")
+pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no bugsink-manage: `make test` installs it in .venv-bugsink")
 # title -> (level, environment of each event, users)
 SEED: dict[str, tuple[str, list[str], list[str]]] = {
     "database is gone": ("fatal", ["production"] * 7, ["u1", "u2", "u1", "u3", "u1", "u1", "u2"]),
