@@ -1,6 +1,15 @@
 """The tables of readiness, by concern."""
 
-from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
+from readiness.models.alerts import (
+    Alert,
+    AlertRule,
+    Channel,
+    GateSeen,
+    NoticeSettings,
+    Notification,
+    OnCallRota,
+    OnCallTurn,
+)
 from readiness.models.checklists import ItemEvent, ItemState
 from readiness.models.environments import Database, Endpoint, Environment
 from readiness.models.probes import (
@@ -26,7 +35,10 @@ __all__ = [
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
+    "NoticeSettings",
     "Notification",
+    "OnCallRota",
+    "OnCallTurn",
     "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",

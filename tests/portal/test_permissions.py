@@ -26,6 +26,7 @@ from readiness.models import (
     ExpectedRecord,
     ItemEvent,
     MaintenanceWindow,
+    OnCallRota,
     Scenario,
     ScenarioSecret,
     Tracker,
@@ -53,9 +54,15 @@ PUBLIC = {
     "acknowledge_by_link",
 }
 # What everybody with an account may do with that account, whatever their role.
-OWN_ACCOUNT = {"account_change_password", "account_set_password", "account_reauthenticate", "account_email"}
+OWN_ACCOUNT = {
+    "account_change_password",
+    "account_set_password",
+    "account_reauthenticate",
+    "account_email",
+    "my_notices",
+}
 STAKEHOLDER_PAGES = {
-    *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue")
+    *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue"),
 }
 POST_ONLY = {
     "invite_person",
@@ -82,6 +89,7 @@ POST_ONLY = {
     "test_channel",
     "remove_channel",
     "remove_rule",
+    "remove_rota",
     "mute_probe",
     "remove_maintenance",
     "cancel_backup",
@@ -107,7 +115,7 @@ FORM_PAGES = {
     "change_database",
     "change_scenario",
     "change_tracker",
-    *("add_channel", "change_channel", "add_rule", "change_rule", "test_error"),
+    *("add_channel", "change_channel", "add_rule", "change_rule", "add_rota", "change_rota", "test_error"),
 }
 
 
@@ -140,6 +148,7 @@ class World:
     issue: TrackerIssue
     channel: Channel
     rule: AlertRule
+    rota: OnCallRota
     alert: Alert
 
     def fill(self, name: str, parameter: str) -> str:
@@ -174,6 +183,7 @@ class World:
             "restore": self.restore,
             "channel": self.channel,
             "rule": self.rule,
+            "rota": self.rota,
             "alert": self.alert,
         }
         if name == "tracker_issue":
@@ -207,6 +217,7 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         issue=TrackerIssue.objects.create(tracker=tracker, project=project, remote_id="1", title="x"),
         channel=Channel.objects.create(name="hook", kind="webhook", address="env:NO_HOOK"),
         rule=rule,
+        rota=OnCallRota.objects.create(name="nights", starts_at=timezone.now()),
         alert=Alert.objects.create(
             rule=rule, environment=environment, subject="x", title="x", opened_at=timezone.now()
         ),
@@ -339,6 +350,8 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("change_tracker", ["shop"], {"otto", "ada"}),
         ("add_rule", [], {"otto", "ada"}),
         ("add_channel", [], {"otto", "ada"}),
+        ("add_rota", [], {"otto", "ada"}),
+        ("my_notices", [], {"sam", "lea", "otto", "ada"}),
         ("test_error", [], {"ada"}),
         ("invite_person", [], {"ada"}),
     ],
