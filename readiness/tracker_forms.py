@@ -27,7 +27,7 @@ class TrackerForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Tracker
-        fields = ["provider", "url", "organization", "token", "tracker_environment", "allow_http"]
+        fields = ["provider", "url", "organization", "token", "tracker_environment", "monthly_quota", "allow_http"]
         widgets = {
             "url": forms.URLInput(attrs={"placeholder": "https://sentry.example.org"}),
             "token": SecretInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),

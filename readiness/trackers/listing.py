@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import TruncDay
@@ -75,6 +77,15 @@ def describe_issue(issue: TrackerIssue) -> dict[str, Any]:
         "last_seen": issue.last_seen.isoformat() if issue.last_seen else None,
         "permalink": issue.permalink or None,
     }
+
+
+def link_replay(issue: TrackerIssue) -> str:
+    """Where the replay of the newest event can be watched; empty without one, and where there are no replays."""
+    tracker, replay = issue.tracker, str(issue.detail.get("replay") or "")
+    # The id comes from the application: only what is one may be part of an address.
+    if tracker.provider != Tracker.Provider.SENTRY or not re.fullmatch(r"[0-9a-f]{32}", replay):
+        return ""
+    return f"{tracker.url}/organizations/{quote(tracker.organization, safe='')}/replays/{replay}/"
 
 
 def read_trends(tracker: Tracker, now: datetime) -> list[Trend]:

@@ -20,6 +20,7 @@ from portal import audit
 from readiness.models import Environment, Tracker, TrackerEvent, TrackerIssue, TrackerProject
 from readiness.tracker_forms import TrackerForm
 from readiness.trackers import listing
+from readiness.trackers.facts import drops_events
 from readiness.trackers.setup import test_tracker
 from readiness.trackers.sync import is_stale
 
@@ -54,6 +55,9 @@ def show_errors(request: HttpRequest, slug: str) -> HttpResponse:
             "sign_ins": listing.count_failed_sign_ins(tracker, now),
             "users": users,
             "events_per_user": user_events / users if users else None,
+            "share_of_users": users / tracker.users_24h if tracker.users_24h and users <= tracker.users_24h else None,
+            "drops_events": drops_events(tracker),
+            "quota_share": _share_of_quota(tracker),
             "is_stale": is_stale(tracker, now),
         }
     template = "readiness/_errors.html" if request.headers.get("HX-Request") else "readiness/errors.html"
@@ -74,6 +78,7 @@ def show_issue(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "tracker": issue.tracker,
         "issue": issue,
         "detail": issue.detail,
+        "replay_link": listing.link_replay(issue),
         "breakdowns": listing.read_breakdowns(issue.events.all()),
         "is_stale": is_stale(issue.tracker),
         "tab": "errors",
@@ -113,6 +118,19 @@ def change_tracker(request: HttpRequest, slug: str) -> HttpResponse:
 
 @may_change
 @require_POST
+def send_test_event(request: HttpRequest, slug: str) -> HttpResponse:
+    """Has a test event sent to each project's DSN; pages never call out."""
+    environment = get_object_or_404(Environment, slug=slug)
+    projects = TrackerProject.objects.filter(tracker__environment=environment)
+    for pk in projects.values_list("pk", flat=True):
+        async_task("readiness.tasks.send_test_event", pk, cluster="default", group="trackers")
+    audit.record("sent test events to the tracker", actor=request.user, environment=environment, subject=slug)
+    messages.success(request, "Test events are on their way; how that went stands here within a minute.")
+    return redirect("change_tracker", slug)
+
+
+@may_change
+@require_POST
 def remove_tracker(request: HttpRequest, slug: str) -> HttpResponse:
     """Forgets the tracker and all that was read from it."""
     tracker = get_object_or_404(Tracker.objects.select_related("environment"), environment__slug=slug)
@@ -130,6 +148,12 @@ def _save(tracker: Tracker, projects: list[tuple[str, str]]) -> None:
         TrackerProject.objects.filter(tracker=tracker).exclude(name__in=[name for _, name in projects]).delete()
         for role, name in projects:
             TrackerProject.objects.update_or_create(tracker=tracker, name=name, defaults={"role": role})
+
+
+def _share_of_quota(tracker: Tracker) -> float | None:
+    """How much of the month's events is used; None when quota or use is unknown."""
+    accepted = tracker.quota.get("accepted_30d")
+    return accepted / tracker.monthly_quota if tracker.monthly_quota and accepted is not None else None
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

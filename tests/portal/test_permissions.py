@@ -85,6 +85,7 @@ POST_ONLY = {
     "comment_item",
     "probe_now",
     "remove_tracker",
+    "send_test_event",
     "acknowledge_alert",
     "test_channel",
     "remove_channel",

@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from portal.dashboard import error_cell
 from readiness.models import Environment, Tracker, TrackerIssue, TrackerProject
@@ -145,6 +146,10 @@ def test_it_words_the_dashboards_cell(shop: Environment) -> None:
     assert error_cell(read_tracker_facts([shop.pk])[shop.pk]).word == "7, 2 new"
     Tracker.objects.filter(pk=tracker.pk).update(errors_24h=None)
     assert error_cell(read_tracker_facts([shop.pk])[shop.pk]).word == "unknown"
+    Tracker.objects.filter(pk=tracker.pk).update(errors_24h=0, new_24h=0, quota={"dropped_24h": 3})
+    assert error_cell(read_tracker_facts([shop.pk])[shop.pk]).word == "unknown, events are dropped"
+    Tracker.objects.filter(pk=tracker.pk).update(errors_24h=4)
+    assert error_cell(read_tracker_facts([shop.pk])[shop.pk]).word == "at least 4"
     assert error_cell(None).word == "not connected"
     assert error_cell(TrackerFacts("sentry", is_stale=True, synced_at=timezone.now())).status == "stale"
 
@@ -190,3 +195,40 @@ def test_it_refuses_what_it_cannot_use(shop: Environment) -> None:
     assert run("add", "nowhere", *options, "--token", "env:X") == (2, None)
     assert run("issues", "shop") == (2, None)
     assert not Tracker.objects.exists()
+
+
+def test_it_shows_shares_quota_and_drops(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    quota = {"accepted_30d": 4_000, "dropped_24h": 8, "dropped_30d": 92}
+    tracker = connect(shop, quota=quota, monthly_quota=5_000, users_24h=200, mean_duration_ms=123.4)
+    issue = add_issue(tracker, detail={"replay": "a" * 32})
+    issue.events.create(remote_id="1", at=timezone.now(), user="u1")
+    browser = sign_in(sam)
+
+    text = read_main(open_errors(browser))
+    assert "0.50 % of 200" in text
+    assert "123 ms" in text
+    assert "80.00 % of 5,000" in text
+    assert "The tracker drops events" in text
+    page = browser.get(reverse("tracker_issue", args=["shop", issue.pk])).content.decode()
+    assert f'href="https://s.example.org/organizations/acme/replays/{"a" * 32}/"' in page
+
+
+def test_it_calls_no_issue_unknown_while_events_are_dropped(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    connect(shop, quota={"is_accepting": False})
+
+    assert "whether there were any is unknown" in read_main(open_errors(sign_in(sam)))
+
+
+def test_it_links_no_replay_that_is_none(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    issue = add_issue(connect(shop), detail={"replay": "../../x"})
+
+    assert "/replays/" not in sign_in(sam).get(reverse("tracker_issue", args=["shop", issue.pk])).content.decode()
+
+
+def test_it_queues_test_events(shop: Environment, otto: User, sign_in: SignIn) -> None:
+    connect(shop)
+
+    text = read_main(sign_in(otto).post(reverse("send_test_event", args=["shop"]), follow=True))
+
+    assert "on their way" in text
+    assert OrmQ.objects.count() == 1
