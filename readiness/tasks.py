@@ -13,7 +13,7 @@ from django_q.tasks import async_task
 
 from portal.secrets import SecretError
 from readiness import claims, evidence, partitions, results, targets
-from readiness.alerts import incidents, rules, send
+from readiness.alerts import incidents, rules, send, weekly
 from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule, Tracker, TrackerProject
 from readiness.probes import net
@@ -142,6 +142,7 @@ def send_alerts() -> str:
     rules.evaluate_conditions(now)
     rules.resolve_issues(now)
     incidents.follow_up(now)
+    weekly.write_weekly(now)
     return f"{seen} changes, {send.send_due()} messages"
 
 
