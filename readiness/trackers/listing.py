@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.db.models.functions import TruncDay
 
 from readiness.models import Tracker, TrackerEvent, TrackerIssue
@@ -45,8 +45,41 @@ class Trend:
         return sum(self.counts)
 
 
+@dataclass(frozen=True)
+class LastDeploy:
+    """The last time something else went live. ``is_recorded``: somebody said so; else the tracker saw a new release."""
+
+    release: str
+    at: datetime
+    is_recorded: bool = False
+
+
+def find_last_deploy(tracker: Tracker) -> LastDeploy | None:
+    """What the tracker itself knows: the release that turned up last in its events, and when."""
+    newest = (
+        TrackerEvent.objects.filter(issue__tracker=tracker, tags__release__isnull=False)
+        .order_by()
+        .values("tags__release")
+        .annotate(first=Min("at"))
+        .order_by("-first")
+        .first()
+    )
+    return LastDeploy(str(newest["tags__release"]), newest["first"]) if newest else None
+
+
+def count_new_since(tracker: Tracker, at: datetime) -> int:
+    """Issues that were first seen at or after ``at``."""
+    return TrackerIssue.objects.filter(tracker=tracker, first_seen__gte=at).exclude(count_total=0).count()
+
+
 def list_issues(
-    tracker: Tracker, *, text: str = "", level: str = "", status: str = "", sort: str = "last"
+    tracker: Tracker,
+    *,
+    text: str = "",
+    level: str = "",
+    status: str = "",
+    sort: str = "last",
+    first_seen_since: datetime | None = None,
 ) -> QuerySet[TrackerIssue]:
     """Issues that match, in the order asked for."""
     issues = TrackerIssue.objects.filter(tracker=tracker).select_related("project")
@@ -54,6 +87,8 @@ def list_issues(
         issues = issues.exclude(count_total=0)
     if text:
         issues = issues.filter(Q(title__icontains=text) | Q(culprit__icontains=text) | Q(short_id__icontains=text))
+    if first_seen_since is not None:
+        issues = issues.filter(first_seen__gte=first_seen_since)
     if level:
         issues = issues.filter(level=level)
     if status:

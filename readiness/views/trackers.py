@@ -41,11 +41,15 @@ def show_errors(request: HttpRequest, slug: str) -> HttpResponse:
         asked = {
             name: request.GET.get(name, "").replace("\x00", "")[:100] for name in ("text", "level", "status", "sort")
         }
-        issues = listing.list_issues(tracker, **asked)
+        deploy = listing.find_last_deploy(tracker)
+        wants_new = deploy is not None and request.GET.get("since") == "deploy"
+        issues = listing.list_issues(tracker, **asked, first_seen_since=deploy.at if deploy and wants_new else None)
         everything = TrackerIssue.objects.filter(tracker=tracker)
         users, user_events = listing.count_users(tracker, now)
         context |= {
-            "asked": asked,
+            "asked": {**asked, "since": "deploy" if wants_new else ""},
+            "deploy": deploy,
+            "new_since_deploy": listing.count_new_since(tracker, deploy.at) if deploy else None,
             "page_of_issues": Paginator(issues, PAGE_LENGTH).get_page(request.GET.get("page")),
             "levels": _distinct(everything.values_list("level", flat=True)),
             "statuses": _distinct(everything.values_list("status", flat=True)),

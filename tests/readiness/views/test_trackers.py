@@ -232,3 +232,19 @@ def test_it_queues_test_events(shop: Environment, otto: User, sign_in: SignIn) -
 
     assert "on their way" in text
     assert OrmQ.objects.count() == 1
+
+
+def test_it_says_what_is_new_since_the_newest_release(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    tracker, now = connect(shop), timezone.now()
+    old = add_issue(tracker, title="Known for long", first_seen=now - timedelta(days=9))
+    new = add_issue(tracker, title="Since today", first_seen=now - timedelta(hours=1))
+    for number, (issue, release, hours) in enumerate(
+        [(old, "shop@1", 200), (old, "shop@2", 2), (new, "shop@2", 1), (old, "shop@1", 0)]
+    ):
+        issue.events.create(remote_id=str(number), at=now - timedelta(hours=hours), tags={"release": release})
+    browser = sign_in(sam)
+
+    assert "shop@2, first seen 2 h ago" in read_main(open_errors(browser))
+    text = read_main(open_errors(browser, since="deploy"))
+    assert "Since today" in text
+    assert "Known for long" not in text
