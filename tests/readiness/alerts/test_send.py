@@ -16,7 +16,7 @@ from readiness.alerts.messages import Message, read_acknowledge_token
 from readiness.alerts.transports import explain_bad_address
 from readiness.models import Alert, Channel, Environment, Notification
 from tests.readiness.alerts.factories import make_change, make_channel, make_rule
-from tests.servers.receiver import Mailbox, Posts, serve_smtp, serve_webhook
+from tests.servers.receiver import Mailbox, Posts, serve_webhook
 
 
 @pytest.fixture
@@ -28,17 +28,6 @@ def posts() -> Posts:
 def hook(posts: Posts) -> Iterator[str]:
     with serve_webhook(posts) as server:
         yield f"{server.url}hook?token=hook-secret"
-
-
-@pytest.fixture
-def mailbox(settings: Any) -> Iterator[Mailbox]:
-    pytest.importorskip("aiosmtpd")
-    box = Mailbox()
-    with serve_smtp(box) as port:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
-        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-        yield box
 
 
 def alarm(environment: Environment, *channels: Channel, **fields: Any) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
@@ -15,19 +13,9 @@ from readiness.alerts import send
 from readiness.alerts.weekly import write_weekly
 from readiness.models import NoticeSettings, Notification, Tracker, TrackerProject
 from tests.readiness.factories import make_environment, make_ready
-from tests.servers.receiver import Mailbox, serve_smtp
+from tests.servers.receiver import Mailbox
 
 MONDAY = datetime(2026, 11, 23, 7, 5, tzinfo=ZoneInfo("UTC"))
-
-
-@pytest.fixture
-def mailbox(settings: Any) -> Iterator[Mailbox]:
-    box = Mailbox()
-    with serve_smtp(box) as port:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
-        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-        yield box
 
 
 def want(person: User, **fields: Any) -> None:
