@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from readiness.alerts.on_call import find_on_call
@@ -191,13 +191,18 @@ def _hold_back(alert: Alert, silences: Silences, now: datetime) -> str:
         return MAINTENANCE
     if not is_in_hours(rule, now) and rule.rota_id is None:
         return "outside hours"
-    before = Alert.objects.filter(rule=rule, environment=alert.environment_id, subject=alert.subject).exclude(
-        pk=alert.pk
+    before = (
+        Alert.objects.filter(rule=rule, environment=alert.environment_id, subject=alert.subject)
+        .exclude(pk=alert.pk)
+        .order_by()
+        .aggregate(
+            flaps=Count("pk", filter=Q(opened_at__gt=now - timedelta(seconds=FLAP_SECONDS))),
+            told=Count("pk", filter=Q(told_at__gt=now - timedelta(minutes=rule.cooldown_minutes))),
+        )
     )
-    if before.filter(opened_at__gt=now - timedelta(seconds=FLAP_SECONDS)).count() >= FLAP_LIMIT:
+    if before["flaps"] >= FLAP_LIMIT:
         return "flapping"
-    cooling = before.filter(told_at__gt=now - timedelta(minutes=rule.cooldown_minutes))
-    return "cool-down" if rule.cooldown_minutes and cooling.exists() else ""
+    return "cool-down" if rule.cooldown_minutes and before["told"] else ""
 
 
 def _escalate(alert: Alert, now: datetime) -> int:

@@ -28,14 +28,13 @@ _LEVELS = {"error", "fatal"}
 def evaluate_changes(now: datetime, limit: int = BATCH) -> int:
     """Claims up to ``limit`` status changes, oldest first, each with what follows from it in one transaction."""
     rules, silences = _load_rules("probe_down"), load_silences(now)
-    waiting = StatusChange.objects.filter(alerted_at__isnull=True).order_by("pk").values_list("pk", flat=True)[:limit]
+    waiting = StatusChange.objects.filter(alerted_at__isnull=True).select_related("environment").order_by("pk")[:limit]
     claimed = 0
-    for pk in list(waiting):
+    for change in waiting:
         with transaction.atomic():
-            if StatusChange.objects.filter(pk=pk, alerted_at__isnull=True).update(alerted_at=now) != 1:
+            if StatusChange.objects.filter(pk=change.pk, alerted_at__isnull=True).update(alerted_at=now) != 1:
                 continue
             claimed += 1
-            change = StatusChange.objects.select_related("environment").get(pk=pk)
             if now - change.at <= timedelta(hours=NEWS_HOURS) and change.environment.retired_at is None:
                 for rule in list_applicable(rules, change.environment_id):
                     if change.at >= rule.created_at:

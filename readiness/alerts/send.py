@@ -36,6 +36,7 @@ def send_due(now: datetime | None = None, *, limit: int = 200, carry: Carrier = 
     with the same key. Never more than the one in flight.
     """
     sent = 0
+    _drop_outdated(now or timezone.now())
     for _ in range(limit):
         at = now or timezone.now()
         batch = _claim_next(at)
@@ -60,7 +61,6 @@ def send_one(notification: Notification, now: datetime, carry: Carrier = deliver
 
 def _claim_next(now: datetime) -> list[Notification]:
     """The next message: one notification, or all that belong to the same rule, reason and channel when grouped."""
-    _drop_outdated(now)
     reachable = Q(channel__is_enabled=True, channel__removed_at__isnull=True) | Q(person__is_active=True)
     due = Notification.objects.filter(_claimable(now), reachable, due_at__lte=now)
     for pk in due.order_by("due_at", "pk").values_list("pk", flat=True)[:20]:
