@@ -10,15 +10,17 @@ from django.conf import settings
 
 from backups.leases import read_lease_end
 from backups.models import ACTIVE_STATES, Backup
+from portal.gate import list_blind_spots
 from portal.jobs import Pulse, read_pulses
 from portal.models import AuditEvent
 from portal.words import word_age, word_reason, word_span
 from readiness.checklists.assessment import Assessment, assess
+from readiness.checklists.assigned_template import template_of
 from readiness.checklists.facts import Facts, ProbeFact
 from readiness.checklists.gate import KIND_TITLES, Reason, Verdict
-from readiness.checklists.template import load_template
+from readiness.checklists.life import State
 from readiness.models import Environment, ItemEvent, StatusChange
-from readiness.trackers.facts import TrackerFacts, read_tracker_facts
+from readiness.trackers.facts import TrackerFacts
 
 ACTIVITY_LENGTH = 20
 TLS_WARN_DAYS = 21
@@ -41,8 +43,9 @@ class Card:
 
     environment: Environment
     url: str
-    is_go: bool
-    reasons: tuple[Reason, ...]
+    verdict: Verdict
+    blockers: tuple[Reason, ...]
+    waiver_count: int
     done_count: int
     item_count: int
     cells: tuple[Cell, ...]
@@ -50,8 +53,12 @@ class Card:
     running: str
 
     @property
+    def is_go(self) -> bool:
+        return self.verdict is Verdict.GO
+
+    @property
     def blocker_count(self) -> int:
-        return len(self.reasons)
+        return len(self.blockers)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ class Fleet:
 
     cards: tuple[Card, ...]
     ready_count: int
+    conditional_count: int
     pulses: Mapping[str, Pulse]
     activity: tuple[Activity, ...]
     observed_at: datetime | None
@@ -81,6 +89,8 @@ class Fleet:
         total = len(self.cards)
         if not total:
             return "No environment yet"
+        if self.conditional_count:
+            return f"{self.ready_count} of {total} ready, {self.conditional_count} with conditions"
         if self.ready_count == total:
             return "The environment is ready" if total == 1 else f"All {total} environments are ready"
         noun = "environment is" if total == 1 else "environments is" if self.ready_count == 1 else "environments are"
@@ -109,21 +119,19 @@ def describe_silence(pulses: Mapping[str, Pulse]) -> list[tuple[str, str]]:
 def load_fleet(now: datetime) -> Fleet:
     """All active environments, worst first, with pulses and recent activity."""
     environments = list(Environment.objects.active().select_related("owner"))
-    assessments = assess(environments, now)
+    pulses = read_pulses(now, read_lease_end())
+    assessments = assess(environments, now, list_blind_spots(pulses))
     running = _running_work([environment.pk for environment in environments])
-    trackers = read_tracker_facts([environment.pk for environment in environments], now)
     cards = sorted(
-        (
-            _make_card(assessments[environment.pk], running.get(environment.pk, ""), trackers.get(environment.pk))
-            for environment in environments
-        ),
+        (_make_card(assessments[environment.pk], running.get(environment.pk, "")) for environment in environments),
         key=_urgency,
     )
     observed = [fact.observed_at for one in assessments.values() for fact in one.facts.probes.values()]
     return Fleet(
         cards=tuple(cards),
         ready_count=sum(card.is_go for card in cards),
-        pulses=read_pulses(now, read_lease_end()),
+        conditional_count=sum(card.verdict is Verdict.CONDITIONAL for card in cards),
+        pulses=pulses,
         activity=tuple(load_activity()),
         observed_at=max((at for at in observed if at is not None), default=None),
     )
@@ -180,23 +188,25 @@ def error_cell(tracker: TrackerFacts | None) -> Cell:
 def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_LENGTH) -> list[Activity]:
     """The newest status changes, ticks, comments and audited actions, of one environment or of all."""
     changes = StatusChange.objects.select_related("environment").exclude(from_status="", to_status="pass")
-    events = ItemEvent.objects.select_related("environment")
+    # What facts verified is on the checklist; that somebody was mentioned concerns them alone.
+    events = ItemEvent.objects.select_related("environment").exclude(
+        kind__in=[ItemEvent.Kind.VERIFY, ItemEvent.Kind.MENTION]
+    )
     # What concerns people and keys is for the audit page, not for everyone who sees a dashboard.
     audits = AuditEvent.objects.exclude(environment_slug="")
     if environment is not None:
         changes, events = changes.filter(environment=environment), events.filter(environment=environment)
         audits = audits.filter(environment_slug=environment.slug)
-    titles = {item.key: item.title.en for item in load_template().items}
     names = dict(Environment.objects.values_list("slug", "name"))
     found = [
         *(_change_activity(change) for change in changes[:limit]),
         *(
             Activity(
                 event.at,
-                f"{event.actor_name} {event.get_kind_display()} “{titles.get(event.key, event.key)}”",
-                "pass" if event.kind == ItemEvent.Kind.TICK else "idle",
-                event.environment.slug,
-                event.environment.name,
+                f"{event.actor_name} {event.get_kind_display()} “{_title(event.environment, event.key)}”",
+                "pass" if event.to_state == State.VERIFIED else "idle",
+                event.environment_slug if event.environment is not None else "",
+                event.environment_name,
             )
             for event in events[:limit]
         ),
@@ -214,27 +224,37 @@ def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
-def _make_card(assessment: Assessment, running: str, tracker: TrackerFacts | None) -> Card:
+def _title(environment: Environment | None, key: str) -> str:
+    if environment is None:
+        return key
+    try:
+        return template_of(environment).item(key).title.en
+    except KeyError:
+        return key
+
+
+def _make_card(assessment: Assessment, running: str) -> Card:
     facts = assessment.facts
     cells = [probe_cell(facts.probes.get(kind), kind) for kind in settings.REQUIRED_PROBES]
     http = assessment.states.get("http")
     return Card(
         environment=assessment.environment,
         url=assessment.endpoints[0].url if assessment.endpoints else "",
-        is_go=assessment.decision.verdict is Verdict.GO,
-        reasons=assessment.decision.reasons,
+        verdict=assessment.decision.verdict,
+        blockers=assessment.decision.blockers,
+        waiver_count=len(assessment.decision.waivers),
         done_count=assessment.done_count,
         item_count=len(assessment.standings),
-        cells=(*cells, backup_cell(facts), error_cell(tracker)),
+        cells=(*cells, backup_cell(facts), error_cell(facts.tracker)),
         beats=http.beats if http is not None else "",
         running=running,
     )
 
 
-def _urgency(card: Card) -> tuple[bool, int, int, str]:
-    """Sort key, worst first: not ready before ready, then what fails before what is merely not connected yet."""
+def _urgency(card: Card) -> tuple[int, int, int, str]:
+    """Sort key, worst first: NO-GO before CONDITIONAL before GO, and what fails before what is not connected yet."""
     failing = sum(cell.status == "fail" for cell in card.cells)
-    return card.is_go, -failing, -card.blocker_count, card.environment.name
+    return list(Verdict)[::-1].index(card.verdict), -failing, -card.blocker_count, card.environment.name
 
 
 def _word_for(fact: ProbeFact) -> str:

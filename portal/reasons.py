@@ -1,4 +1,4 @@
-"""Sorts the reasons of a NO-GO for reading: probes and backups first, then open items by section; pure."""
+"""Sorts the reasons of a verdict for reading: what stands in the way, then what is a condition, by section; pure."""
 
 from __future__ import annotations
 
@@ -6,37 +6,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from readiness.checklists.gate import Reason
-from readiness.checklists.template import load_template
-from readiness.checklists.template_values import Item, Section
+from readiness.checklists.template_values import Section, Template
 
 FOLDED_FROM = 13
+SectionReasons = tuple[tuple[Section, tuple[Reason, ...]], ...]
 
 
 @dataclass(frozen=True)
 class GroupedReasons:
-    """``urgent`` are probes and backups, which machines watch; ``sections`` hold the must items that are open."""
+    """``blockers`` make it NO-GO, ``conditions`` make it CONDITIONAL; both by section, in the template's order."""
 
-    urgent: tuple[Reason, ...]
-    sections: tuple[tuple[Section, tuple[Item, ...]], ...]
+    blockers: SectionReasons
+    conditions: SectionReasons
 
     @property
-    def item_count(self) -> int:
-        return sum(len(items) for _, items in self.sections)
+    def blocker_count(self) -> int:
+        return sum(len(reasons) for _, reasons in self.blockers)
+
+    @property
+    def condition_count(self) -> int:
+        return sum(len(reasons) for _, reasons in self.conditions)
 
     @property
     def is_long(self) -> bool:
         """Whether the items are better folded."""
-        return len(self.urgent) + self.item_count >= FOLDED_FROM
+        return self.blocker_count >= FOLDED_FROM
 
 
-def group_reasons(reasons: Sequence[Reason]) -> GroupedReasons:
-    """The reasons in the order in which they are best read; both groups keep their own order."""
-    open_keys = {reason.key for reason in reasons if reason.kind == "item"}
-    grouped = [
-        (section, tuple(item for item in items if item.key in open_keys))
-        for section, items in load_template().items_by_section()
-    ]
+def group_reasons(reasons: Sequence[Reason], template: Template) -> GroupedReasons:
+    """The reasons in the order in which they are best read; each section keeps the order it is given."""
     return GroupedReasons(
-        urgent=tuple(reason for reason in reasons if reason.kind != "item"),
-        sections=tuple((section, items) for section, items in grouped if items),
+        blockers=_by_section([reason for reason in reasons if reason.is_blocker], template),
+        conditions=_by_section([reason for reason in reasons if not reason.is_blocker], template),
     )
+
+
+def _by_section(reasons: Sequence[Reason], template: Template) -> SectionReasons:
+    grouped = ((section, tuple(one for one in reasons if one.section == section.key)) for section in template.sections)
+    return tuple((section, found) for section, found in grouped if found)

@@ -30,7 +30,7 @@ _SEE_INSIDE = [
     "portal.view_auditevent",
     "portal.open_admin",
 ]
-_TICK = ["readiness.tick_item"]
+_TICK = ["readiness.tick_item", "readiness.approve_waiver"]
 _OPERATE = [
     "readiness.add_environment",
     "readiness.change_environment",
@@ -55,6 +55,7 @@ _OPERATE = [
     "portal.confirm_key",
 ]
 _ADMINISTER = [
+    "readiness.manage_apitoken",
     "portal.manage_people",
     "readiness.view_noticesettings",
     # To look only: the admin's form knows neither the last administrator nor the audit trail.
@@ -75,7 +76,7 @@ ROLE_PERMISSIONS: dict[str, list[str]] = {
 
 ROLE_SUMMARIES: dict[str, str] = {
     STAKEHOLDER: "Sees the dashboards.",
-    TEAM_LEAD: "Ticks and comments the checklist.",
+    TEAM_LEAD: "Submits, approves and comments checklist items; asks for waivers and approves them.",
     OPERATOR: "Connects environments, probes, backs up, restores.",
     ADMINISTRATOR: "All of it, and invites people.",
 }

@@ -264,6 +264,8 @@ PROBE_ALLOW_PRIVATE = env.flag("PROBE_ALLOW_PRIVATE", default=True)
 PROBE_NAMESERVERS = env.names("PROBE_NAMESERVERS", shown="the machine's own")
 BROWSER_PROBE = env.flag("BROWSER_PROBE", has_browser(), shown="1 where Playwright and Chromium are installed")
 PROBE_RUNS_KEPT_DAYS = env.number("PROBE_RUNS_KEPT_DAYS", 14, at_least=1)
+POSTED_FACTS_MAX_AGE_DAYS = env.number("POSTED_FACTS_MAX_AGE_DAYS", 7, at_least=1)
+ATTACHMENT_MAX_MB = env.number("ATTACHMENT_MAX_MB", 10, at_least=1, at_most=100)
 PROVEN_BACKUP_MAX_AGE_DAYS = env.number("PROVEN_BACKUP_MAX_AGE_DAYS", 7, at_least=1)
 
 # Backups

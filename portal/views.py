@@ -13,14 +13,17 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from backups.leases import read_lease_end
 from backups.models import Backup, BackupSchedule
 from portal import audit, error_reporting, keys, notes
 from portal.dashboard import backup_cell, describe_silence, load_activity, load_fleet, probe_cell
 from portal.forms import InvitationForm, PersonForm
+from portal.gate import list_blind_spots
 from portal.invitations import send_invitation
 from portal.jobs import read_pulses
 from portal.people import PeopleError, current_role, invitation_url, invite, list_people, set_active, set_role
 from portal.roles import ROLE_SUMMARIES
+from readiness.checklist_forms import BulkForm
 from readiness.checklists.assessment import assess
 from readiness.checklists.next_steps import suggest_next_steps
 from readiness.models import Environment
@@ -45,7 +48,8 @@ def show_environment(request: HttpRequest, slug: str) -> HttpResponse:
     """One environment: verdict, checklist, probes, recovery, what happened."""
     environment = get_object_or_404(Environment.objects.select_related("owner"), slug=slug)
     now = timezone.now()
-    assessment = assess([environment], now)[environment.pk]
+    pulses = read_pulses(now, read_lease_end())
+    assessment = assess([environment], now, list_blind_spots(pulses))[environment.pk]
     facts = assessment.facts
     context = {
         "environment": environment,
@@ -56,9 +60,10 @@ def show_environment(request: HttpRequest, slug: str) -> HttpResponse:
         "proven": backup_cell(facts),
         "backups": Backup.objects.filter(environment=environment)[:5],
         "schedules": BackupSchedule.objects.filter(database__environment=environment).select_related("database"),
+        "bulk_form": BulkForm(auto_id="bulk_%s") if request.user.has_perm("readiness.tick_item") else None,
         "next_steps": suggest_next_steps(assessment),
         "activity": load_activity(environment, 12),
-        "silence": describe_silence(read_pulses(now, None)),
+        "silence": describe_silence(pulses),
         "language": choose_language(request),
         "tab": "checklist",
     }

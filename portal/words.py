@@ -32,11 +32,25 @@ JOB_OUTCOMES: Mapping[str, tuple[str, str]] = {
     "not_provable": ("warn", "Not provable here"),
     "error": ("error", "Could not tell"),
 }
-EVIDENCE_STATES: Mapping[str, tuple[str, str]] = {
+ITEM_STATES: Mapping[str, tuple[str, str]] = {
+    "todo": ("idle", "To do"),
+    "in_progress": ("idle", "In progress"),
+    "submitted": ("warn", "Waits for approval"),
     "verified": ("pass", "Verified"),
-    "failing": ("fail", "Failing"),
+    "blocked": ("fail", "Blocked"),
+    "not_applicable": ("pass", "Not applicable"),
     "stale": ("warn", "Stale"),
+    "failing": ("fail", "Failing"),
+    "unverifiable": ("idle", "Not verifiable yet"),
 }
+WAIVER_STATES: Mapping[str, tuple[str, str]] = {
+    "pending": ("idle", "Waits for approval"),
+    "approved": ("warn", "In force"),
+    "rejected": ("idle", "Rejected"),
+    "revoked": ("idle", "Revoked"),
+    "expired": ("idle", "Expired"),
+}
+VERDICTS: Mapping[str, str] = {"GO": "pass", "CONDITIONAL": "warn", "NO-GO": "fail"}
 _ACRONYMS = {"https": "HTTPS", "http": "HTTP", "tls": "TLS", "dns": "DNS", "csp": "CSP", "hsts": "HSTS"}
 _LABELLED_LINE = re.compile(r"([A-Za-z][A-Za-z .-]{1,19}): (.+)")
 

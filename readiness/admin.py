@@ -91,18 +91,46 @@ class StatusChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(models.ItemState)
 class ItemStateAdmin(ReadOnlyAdmin):
-    list_display = ["environment", "key", "is_ticked", "changed_by", "changed_at"]
-    list_filter = ["is_ticked", "environment"]
+    list_display = ["environment", "key", "state", "owner", "due_on", "changed_by", "changed_at"]
+    list_filter = ["state", "environment"]
     list_select_related = ["environment", "changed_by"]
     search_fields = ["key"]
 
 
 @admin.register(models.ItemEvent)
 class ItemEventAdmin(ReadOnlyAdmin):
-    list_display = ["at", "environment", "key", "kind", "actor_name"]
-    list_filter = ["kind", "environment"]
-    list_select_related = ["environment"]
+    list_display = ["at", "environment_name", "key", "kind", "from_state", "to_state", "actor_name", "subject_name"]
+    list_filter = ["kind", "environment_slug"]
     search_fields = ["key", "actor_name", "text"]
+
+
+@admin.register(models.Waiver)
+class WaiverAdmin(ReadOnlyAdmin):
+    list_display = ["environment", "key", "state", "requester_name", "approver_name", "expires_on"]
+    list_filter = ["state", "environment"]
+    list_select_related = ["environment"]
+    search_fields = ["key", "reason", "risk"]
+
+
+@admin.register(models.Attachment)
+class AttachmentAdmin(ReadOnlyAdmin):
+    list_display = ["at", "environment", "key", "name", "bytes", "added_by_name"]
+    list_filter = ["environment"]
+    list_select_related = ["environment"]
+
+
+@admin.register(models.Deploy)
+class DeployAdmin(ReadOnlyAdmin):
+    list_display = ["at", "environment", "release", "recorded_by"]
+    list_filter = ["environment"]
+    list_select_related = ["environment"]
+
+
+@admin.register(models.PostedFact)
+class PostedFactAdmin(ReadOnlyAdmin):
+    list_display = ["environment", "name", "value", "posted_at", "posted_by"]
+    list_filter = ["environment"]
+    list_select_related = ["environment"]
 
 
 @admin.register(models.ProbeRollup)

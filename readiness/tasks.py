@@ -1,4 +1,4 @@
-"""What django-q2 calls for readiness: tick -> claim -> target -> observe and judge -> record, spelled once."""
+"""What django-q2 calls for readiness: tick -> claim -> target -> observe and judge -> record -> settle -> alert."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django_q.tasks import async_task
 from portal.secrets import SecretError
 from readiness import claims, evidence, partitions, results, targets
 from readiness.alerts import incidents, rules, send, weekly
+from readiness.checklists import workflow
 from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule, Tracker, TrackerProject
 from readiness.probes import net
@@ -136,14 +137,15 @@ def send_test_event(project_id: int) -> str:
 
 
 def send_alerts() -> str:
-    """What changed -> alerts -> messages; runs every minute, and after every change."""
+    """What changed -> checklists -> alerts -> messages; runs every minute, and after every change."""
     now = timezone.now()
+    moved = workflow.settle(now)
     seen = rules.evaluate_changes(now) + rules.evaluate_issues(now)
     rules.evaluate_conditions(now)
     rules.resolve_issues(now)
     incidents.follow_up(now)
     weekly.write_weekly(now)
-    return f"{seen} changes, {send.send_due()} messages"
+    return f"{moved} items moved, {seen} changes, {send.send_due()} messages"
 
 
 def ping_dead_mans_switch() -> str:

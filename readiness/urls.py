@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from readiness.views import checklists, environments, maintenance, probes, scenarios, trackers
+from readiness.views import checklists, environments, maintenance, probes, scenarios, trackers, waivers
 
 urlpatterns = [
     path("add/", environments.add_environment, name="add_environment"),
@@ -25,8 +25,14 @@ urlpatterns = [
     path("<slug:slug>/secrets/<int:pk>/remove/", scenarios.remove_secret, name="remove_secret"),
     path("<slug:slug>/records/", scenarios.add_record, name="add_record"),
     path("<slug:slug>/records/<int:pk>/remove/", scenarios.remove_record, name="remove_record"),
+    path("<slug:slug>/items/", checklists.change_items, name="change_items"),
     path("<slug:slug>/items/<str:key>/", checklists.show_item, name="item"),
-    path("<slug:slug>/items/<str:key>/tick/", checklists.tick_item, name="tick_item"),
+    path("<slug:slug>/attachments/<int:pk>/", checklists.download_attachment, name="attachment"),
+    path("<slug:slug>/waivers/<int:pk>/", waivers.decide_waiver, name="decide_waiver"),
+    path("<slug:slug>/items/<str:key>/move/", checklists.move_item, name="move_item"),
+    path("<slug:slug>/items/<str:key>/plan/", checklists.plan_item, name="plan_item"),
+    path("<slug:slug>/items/<str:key>/attach/", checklists.attach_to_item, name="attach_to_item"),
+    path("<slug:slug>/items/<str:key>/waive/", waivers.request_waiver, name="request_waiver"),
     path("<slug:slug>/items/<str:key>/comment/", checklists.comment_item, name="comment_item"),
     path("<slug:slug>/errors/", trackers.show_errors, name="environment_errors"),
     path("<slug:slug>/errors/<int:pk>/", trackers.show_issue, name="tracker_issue"),

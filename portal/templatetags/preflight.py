@@ -21,10 +21,12 @@ from portal.reasons import GroupedReasons, group_reasons
 from portal.stages import Stage, describe_stages
 from portal.words import (
     BACKUP_STATES,
-    EVIDENCE_STATES,
+    ITEM_STATES,
     JOB_OUTCOMES,
     SHAPES,
     STATUS_WORDS,
+    VERDICTS,
+    WAIVER_STATES,
     split_fix,
     word_age,
     word_bytes,
@@ -34,8 +36,9 @@ from portal.words import (
 from readiness.checklists.facts import ProbeFact
 from readiness.checklists.gate import KIND_TITLES, Reason
 from readiness.checklists.next_steps import NextStep
+from readiness.checklists.template_values import Template
 from readiness.checklists.verification import ItemStanding
-from readiness.models import Environment
+from readiness.models import Environment, Waiver
 from readiness.probes.base import Finding
 from readiness.probes.transitions import BEATS_KEPT
 
@@ -86,13 +89,37 @@ def job_status(job: Job) -> SafeString:
 
 @register.simple_tag
 def standing_status(standing: ItemStanding) -> SafeString:
-    """Where a checklist item stands: facts decide automatic ones, a tick the others, unless facts are against it."""
-    if standing.is_automatic:
-        state = standing.evidence.state.value if standing.evidence is not None else ""
-        return status(*EVIDENCE_STATES.get(state, ("idle", "Not yet known")))
-    if standing.is_done:
-        return status("pass", "Done")
-    return status("fail", "Contradicted") if standing.claim.is_ticked else status("idle", "To do")
+    """Where a checklist item stands."""
+    return status(*ITEM_STATES[standing.state])
+
+
+@register.simple_tag
+def item_state(state: str) -> SafeString:
+    """A state of an item by itself."""
+    return status(*ITEM_STATES[state])
+
+
+@register.filter
+def state_word(state: str) -> str:
+    """A state of an item in a word."""
+    return ITEM_STATES[state][1]
+
+
+@register.simple_tag
+def waiver_status(waiver: Waiver) -> SafeString:
+    """Whether a waiver is asked for, in force, ends within a week, or is over."""
+    today = timezone.localdate()
+    if waiver.state in Waiver.LIVE and waiver.is_over(today):
+        return status("idle", "Expired")
+    if waiver.is_ending(today):
+        return status("warn", "Ends soon")
+    return status(*WAIVER_STATES[waiver.state])
+
+
+@register.simple_tag
+def verdict_status(verdict: str, extra: str = "") -> SafeString:
+    """The verdict as a mark."""
+    return status(VERDICTS[verdict], verdict, extra)
 
 
 @register.simple_tag
@@ -117,19 +144,15 @@ def backup_stages(backup: Backup, verifications: Iterable[Verification]) -> list
 
 
 @register.simple_tag
-def gate_groups(reasons: Sequence[Reason]) -> GroupedReasons:
+def gate_groups(reasons: Sequence[Reason], template: Template) -> GroupedReasons:
     """The reasons of a verdict, grouped for reading."""
-    return group_reasons(reasons)
+    return group_reasons(reasons, template)
 
 
 @register.simple_tag
 def reason_url(environment: Environment, reason: Reason) -> str:
     """Where a reason is looked into."""
-    if reason.kind == "item":
-        return reverse("item", args=[environment.slug, reason.key])
-    if reason.kind == "probe":
-        return f"{reverse('environment_probes', args=[environment.slug])}#{reason.key}"
-    return reverse("environment_backups", args=[environment.slug])
+    return reverse("item", args=[environment.slug, reason.key])
 
 
 @register.filter
@@ -203,6 +226,12 @@ def duration_chart(durations_ms: Sequence[int]) -> SafeString:
         f"How long the last {len(durations_ms)} runs took, at most {word_duration_ms(max(durations_ms))}",
         path,
     )
+
+
+@register.filter
+def words(name: str) -> str:
+    """A name of the code as people read it."""
+    return name.replace("_", " ").capitalize()
 
 
 @register.filter

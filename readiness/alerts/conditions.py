@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count
+from django.utils import timezone
 
 from readiness.alerts.kinds import KINDS
 from readiness.checklists.assessment import Assessment
@@ -174,6 +175,24 @@ def _judge_drops(environment_id: int, threshold: int, situation: Situation) -> l
     return [Condition("dropped", words, f"Der Tracker hat in 24 Stunden {dropped} Ereignisse verworfen")]
 
 
+def _judge_waivers(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
+    assessment = situation.assessments[environment_id]
+    today = timezone.localdate(situation.now)
+    ending = [
+        (standing, standing.waiver)
+        for standing in assessment.standings
+        if standing.waiver is not None and (standing.waiver.expires_on - today).days <= threshold
+    ]
+    return [
+        Condition(
+            f"waiver:{waiver.key}"[:100],
+            f"The waiver of “{standing.item.title.en}” ends on {waiver.expires_on:%Y-%m-%d}",
+            f"Die Ausnahme für „{standing.item.title.de}“ endet am {waiver.expires_on:%Y-%m-%d}",
+        )
+        for standing, waiver in ending
+    ]
+
+
 JUDGES: Mapping[str, Judge] = {
     "error_rate": _judge_rate,
     "auth_failure": _judge_auth_failures,
@@ -184,6 +203,7 @@ JUDGES: Mapping[str, Judge] = {
     "wal_lag": _judge_wal,
     "tracker_silent": _judge_silence,
     "events_dropped": _judge_drops,
+    "waiver_ending": _judge_waivers,
 }
 
 

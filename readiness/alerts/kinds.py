@@ -69,7 +69,16 @@ KINDS = {
             "WAL hinkt nach: Standby, Slot oder Archivierung",
             cooldown_minutes=30,
         ),
-        Kind("gate_fell", "An environment is no longer GO", "Eine Umgebung ist nicht mehr GO"),
+        Kind("gate_fell", "An environment is NO-GO again", "Eine Umgebung ist wieder NO-GO"),
+        Kind(
+            "waiver_ending",
+            "A waiver ends soon",
+            "Eine Ausnahme läuft bald ab",
+            7,
+            "days left",
+            "warning",
+            24 * 60,
+        ),
         Kind(
             "tracker_silent",
             "An error tracker does not answer",

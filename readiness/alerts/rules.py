@@ -13,7 +13,7 @@ from django.urls import reverse
 from readiness.alerts.conditions import JUDGES, gather, judge_conditions, list_applicable
 from readiness.alerts.incidents import Silences, load_silences, open_alert, resolve_alert
 from readiness.checklists.assessment import Assessment, assess
-from readiness.checklists.gate import KIND_TITLES, Verdict
+from readiness.checklists.gate import KIND_TITLES
 from readiness.models import Alert, AlertRule, Environment, GateSeen, StatusChange, TrackerIssue
 from readiness.trackers.events import is_own
 
@@ -159,7 +159,7 @@ def _evaluate_gates(rules: Sequence[AlertRule], assessments: Mapping[int, Assess
     """Compares each verdict with the one before; the memory moves in the transaction that opens the alert."""
     before = dict(GateSeen.objects.filter(environment_id__in=list(assessments)).values_list("environment_id", "is_go"))
     for environment_id, assessment in assessments.items():
-        is_go = assessment.decision.verdict is Verdict.GO
+        is_go = assessment.decision.verdict.may_go_live
         if before.get(environment_id) is is_go:
             continue
         environment = assessment.environment
@@ -169,7 +169,7 @@ def _evaluate_gates(rules: Sequence[AlertRule], assessments: Mapping[int, Assess
                 if is_go:
                     resolve_alert(rule, environment, "gate", now)
                 elif before.get(environment_id) is True:
-                    count = len(assessment.decision.reasons)
+                    count = len(assessment.decision.blockers)
                     title = f"NO-GO: {count} {'reason' if count == 1 else 'reasons'}"
                     facts = {
                         "title_de": f"NO-GO: {count} {'Grund' if count == 1 else 'Gründe'}",

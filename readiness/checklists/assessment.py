@@ -6,25 +6,40 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
+from readiness.checklists.assigned_template import template_of
+from readiness.checklists.facts import BackupFacts, EndpointFact, Facts, PostedValue, ProbeFact
 from readiness.checklists.gate import Decision, decide
-from readiness.checklists.template import load_template
-from readiness.checklists.template_values import Section
-from readiness.checklists.verification import GREEN_RUNS, Claim, ItemStanding, stand
+from readiness.checklists.life import State
+from readiness.checklists.probe_rules import GREEN_RUNS
+from readiness.checklists.template_values import Section, Template
+from readiness.checklists.verification import Claim, ItemStanding, WaiverFact, stand
 from readiness.claims import configured_kinds, default_interval_seconds
-from readiness.models import Database, Endpoint, Environment, ItemState, ProbeSchedule, ProbeState
+from readiness.models import (
+    Alert,
+    Database,
+    Endpoint,
+    Environment,
+    ItemState,
+    Notification,
+    PostedFact,
+    ProbeSchedule,
+    ProbeState,
+    Waiver,
+)
 from readiness.probes.schedule import is_stale
+from readiness.trackers.facts import TrackerFacts, read_tracker_facts
 
-Row = TypeVar("Row", Endpoint, Database, ProbeState, ItemState)
+Row = TypeVar("Row", Endpoint, Database, ProbeState, ItemState, Waiver, PostedFact)
 _RUNS_SQL = Path(__file__).parents[1] / "sql" / "scenario_runs.sql"
 BackupFactsReader = Callable[[Sequence[int]], Mapping[int, BackupFacts]]
 
@@ -34,6 +49,7 @@ class Assessment:
     """One environment at one moment: the facts, where each item stands, and the verdict."""
 
     environment: Environment
+    template: Template
     facts: Facts
     standings: tuple[ItemStanding, ...]
     decision: Decision
@@ -49,18 +65,38 @@ class Assessment:
         """The template's sections in order, each with where its items stand."""
         return [
             (section, [standing for standing in self.standings if standing.item.section == section.key])
-            for section in load_template().sections
+            for section in self.template.sections
         ]
 
 
-def assess(environments: Sequence[Environment], now: datetime) -> dict[int, Assessment]:
-    """Assesses ``environments``, keyed by id; seven queries, however many there are."""
+@dataclass(frozen=True)
+class OtherFacts:
+    """What is known of one environment beside its probes."""
+
+    backups: BackupFacts
+    scenario_runs: tuple[Mapping[str, Any], ...]
+    posted: Mapping[str, PostedValue]
+    tracker: TrackerFacts | None
+    alert_acknowledged_at: datetime | None
+
+
+def assess(
+    environments: Sequence[Environment], now: datetime, blind_spots: Sequence[str] = ()
+) -> dict[int, Assessment]:
+    """Assesses ``environments``, keyed by id; eleven queries, however many there are.
+
+    ``blind_spots`` are sentences about what makes all evidence worthless, such as workers that are silent.
+    """
     ids = [environment.pk for environment in environments]
     endpoints = _group(Endpoint.objects.filter(environment_id__in=ids))
     # The connection itself is not read: pages neither need nor decrypt it.
     databases = _group(Database.objects.filter(environment_id__in=ids).defer("dsn"))
     states = _group(ProbeState.objects.filter(environment_id__in=ids))
-    claims = _group(ItemState.objects.filter(environment_id__in=ids, is_ticked=True).select_related("changed_by"))
+    claims = _group(ItemState.objects.filter(environment_id__in=ids).select_related("changed_by", "owner"))
+    waivers = _group(Waiver.objects.filter(environment_id__in=ids, state=Waiver.State.APPROVED))
+    posted = _group(PostedFact.objects.filter(environment_id__in=ids))
+    trackers = read_tracker_facts(ids, now)
+    acknowledged = _read_acknowledged(ids)
     intervals = {
         (environment_id, kind): seconds
         for environment_id, kind, seconds in ProbeSchedule.objects.filter(environment_id__in=ids).values_list(
@@ -77,9 +113,16 @@ def assess(environments: Sequence[Environment], now: datetime) -> dict[int, Asse
             databases[environment.pk],
             {state.kind: state for state in states[environment.pk]},
             {claim.key: claim for claim in claims[environment.pk]},
+            {waiver.key: waiver for waiver in waivers[environment.pk]},
             intervals,
-            backups.get(environment.pk, BackupFacts()),
-            tuple(scenario_runs[environment.pk]),
+            OtherFacts(
+                backups=backups.get(environment.pk, BackupFacts()),
+                scenario_runs=tuple(scenario_runs[environment.pk]),
+                posted=_as_posted(posted[environment.pk]),
+                tracker=trackers.get(environment.pk),
+                alert_acknowledged_at=acknowledged.get(environment.pk),
+            ),
+            blind_spots,
         )
         for environment in environments
     }
@@ -89,6 +132,21 @@ def read_backup_facts(environment_ids: Sequence[int]) -> Mapping[int, BackupFact
     """What READINESS_BACKUP_FACTS reports: readiness judges backups without knowing who takes them."""
     reader: BackupFactsReader = import_string(settings.READINESS_BACKUP_FACTS)
     return reader(environment_ids)
+
+
+def _read_acknowledged(environment_ids: Sequence[int]) -> dict[int, datetime]:
+    """When somebody last acknowledged an alert that had reached them, by environment."""
+    found = (
+        Alert.objects.filter(
+            environment_id__in=environment_ids,
+            acknowledged_at__isnull=False,
+            notifications__state=Notification.State.SENT,
+        )
+        .order_by()
+        .values_list("environment_id")
+        .annotate(Max("acknowledged_at"))
+    )
+    return dict(found)
 
 
 def _read_scenario_runs(environment_ids: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:
@@ -116,9 +174,10 @@ def _assess_one(
     databases: list[Database],
     states: dict[str, ProbeState],
     claims: dict[str, ItemState],
+    waivers: dict[str, Waiver],
     intervals: Mapping[tuple[int, str], int],
-    backups: BackupFacts,
-    scenario_runs: tuple[Mapping[str, Any], ...],
+    others: OtherFacts,
+    blind_spots: Sequence[str],
 ) -> Assessment:
     kinds = configured_kinds(
         [(endpoint.role, endpoint.url) for endpoint in endpoints],
@@ -138,17 +197,28 @@ def _assess_one(
             )
             for kind in kinds
         },
-        backups=backups,
+        backups=others.backups,
         roles=frozenset(endpoint.role for endpoint in endpoints),
         proof_valid_for=timedelta(days=settings.PROVEN_BACKUP_MAX_AGE_DAYS),
-        scenario_runs=scenario_runs,
+        scenario_runs=others.scenario_runs,
+        posted=others.posted,
+        posted_valid_for=timedelta(days=settings.POSTED_FACTS_MAX_AGE_DAYS),
+        endpoints=tuple(EndpointFact(one.role, one.url, one.health_path) for one in endpoints),
+        tracker=others.tracker,
+        alert_acknowledged_at=others.alert_acknowledged_at,
     )
-    standings = tuple(stand(item, _as_claim(claims.get(item.key)), facts) for item in load_template().items)
+    template = template_of(environment)
+    items = template.items_for(environment.kind)
+    today = timezone.localdate(now)
+    standings = tuple(
+        stand(item, _as_claim(claims.get(item.key)), facts, _as_waiver(waivers.get(item.key), today)) for item in items
+    )
     return Assessment(
         environment=environment,
+        template=template,
         facts=facts,
         standings=standings,
-        decision=decide(standings, facts, settings.REQUIRED_PROBES),
+        decision=decide(standings, now, blind_spots),
         states=states,
         endpoints=tuple(endpoints),
         databases=tuple(databases),
@@ -173,4 +243,31 @@ def _as_fact(kind: str, state: ProbeState | None, interval_seconds: int, now: da
 def _as_claim(state: ItemState | None) -> Claim:
     if state is None:
         return Claim()
-    return Claim(state.is_ticked, state.changed_at, state.changed_by.get_username() if state.changed_by else "")
+    return Claim(
+        state=State(state.state),
+        since=state.changed_at,
+        owner=state.owner.get_username() if state.owner else "",
+        due_on=state.due_on,
+        changed_by=state.changed_by.get_username() if state.changed_by else "",
+        note=state.note,
+        version=state.version,
+        asks_not_applicable=state.asks_not_applicable,
+    )
+
+
+def _as_waiver(waiver: Waiver | None, today: date) -> WaiverFact | None:
+    if waiver is None or waiver.is_over(today):
+        return None
+    return WaiverFact(
+        key=waiver.key,
+        reason=waiver.reason,
+        risk=waiver.risk,
+        requester=waiver.requester_name,
+        approver=waiver.approver_name,
+        expires_on=waiver.expires_on,
+        is_ending=waiver.is_ending(today),
+    )
+
+
+def _as_posted(rows: list[PostedFact]) -> dict[str, PostedValue]:
+    return {row.name: PostedValue(row.value, row.posted_at) for row in rows}

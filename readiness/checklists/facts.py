@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from readiness.trackers.facts import TrackerFacts
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,32 @@ class ProbeFact:
 
 
 @dataclass(frozen=True)
+class EndpointFact:
+    """One address of the environment."""
+
+    role: str
+    url: str
+    health_path: str = ""
+
+    @property
+    def host(self) -> str:
+        return (urlsplit(self.url).hostname or "").lower()
+
+
+@dataclass(frozen=True)
+class PostedValue:
+    """A fact from outside, and when it was posted."""
+
+    value: Any
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that is known about one environment at ``now``; ``probes`` holds every configured kind.
 
-    ``scenario_runs`` holds the data of the last runs of its scenarios, newest first.
+    ``scenario_runs`` holds the data of the last runs of its scenarios, newest first; ``posted`` what came from outside,
+    by name; ``tracker`` is None while there is none; ``alert_acknowledged_at`` is of a delivered alert of its own.
     """
 
     now: datetime
@@ -59,6 +85,11 @@ class Facts:
     roles: frozenset[str] = frozenset()
     proof_valid_for: timedelta = timedelta(days=7)
     scenario_runs: tuple[Mapping[str, Any], ...] = ()
+    endpoints: tuple[EndpointFact, ...] = ()
+    posted: Mapping[str, PostedValue] = field(default_factory=dict)
+    posted_valid_for: timedelta = timedelta(days=7)
+    tracker: TrackerFacts | None = None
+    alert_acknowledged_at: datetime | None = None
 
     @property
     def is_backup_proven(self) -> bool:

@@ -1,4 +1,4 @@
-"""The verdict, first version: GO or NO-GO with each reason; pure."""
+"""The verdict: GO, CONDITIONAL or NO-GO, with each reason; pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from readiness.checklists.facts import Facts, ProbeFact
-from readiness.checklists.template_values import Severity
-from readiness.checklists.verification import ItemStanding
+from readiness.checklists.life import State
+from readiness.checklists.template_values import Severity, Text
+from readiness.checklists.verification import ItemStanding, WaiverFact
 
 KIND_TITLES = {
     "http": "HTTP",
@@ -24,68 +24,107 @@ KIND_TITLES = {
 
 class Verdict(StrEnum):
     GO = "GO"
+    CONDITIONAL = "CONDITIONAL"
     NO_GO = "NO-GO"
+
+    @property
+    def may_go_live(self) -> bool:
+        """Whether nothing forbids it: GO, or CONDITIONAL for those who accept the conditions."""
+        return self is not Verdict.NO_GO
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why it is NO-GO: ``kind`` is item, probe or backup; ``key`` the item's key or the probe's kind."""
+    """One open item that speaks against GO: ``key`` and ``section`` are the template's, ``owner`` a user name or empty.
 
-    kind: str
+    ``since`` is when the item came into its state, None when nobody knows; ``text`` is one sentence, or empty.
+    """
+
     key: str
-    text: str
+    section: str
+    title: Text
+    state: State
+    severity: Severity
+    owner: str = ""
     since: datetime | None = None
+    text: str = ""
+
+    @property
+    def is_blocker(self) -> bool:
+        """Whether it alone makes the verdict NO-GO; the others make it CONDITIONAL."""
+        return self.severity is Severity.MUST
 
 
 @dataclass(frozen=True)
 class Decision:
+    """The verdict of one environment at ``evaluated_at``.
+
+    ``reasons`` are the open items without a waiver, must before should; ``waivers`` are those in force on open items.
+    ``evidence_oldest_at`` is when the oldest fact was observed that the verdict rests on, None when there is none.
+    ``blind_spots`` says in one sentence each why nobody can tell; then the verdict is NO-GO, whatever else holds.
+    """
+
     verdict: Verdict
     reasons: tuple[Reason, ...]
+    waivers: tuple[WaiverFact, ...] = ()
+    evaluated_at: datetime | None = None
+    evidence_oldest_at: datetime | None = None
+    blind_spots: tuple[str, ...] = ()
+
+    @property
+    def could_tell(self) -> bool:
+        return not self.blind_spots
+
+    @property
+    def blockers(self) -> tuple[Reason, ...]:
+        """The reasons that make it NO-GO."""
+        return tuple(reason for reason in self.reasons if reason.is_blocker)
+
+    @property
+    def conditions(self) -> tuple[Reason, ...]:
+        """The reasons that alone would make it CONDITIONAL."""
+        return tuple(reason for reason in self.reasons if not reason.is_blocker)
 
 
-def decide(standings: Sequence[ItemStanding], facts: Facts, required_kinds: Sequence[str]) -> Decision:
-    """GO when every must item is done, every required probe is fresh and good, and a backup is proven; else NO-GO.
+def decide(standings: Sequence[ItemStanding], now: datetime, blind_spots: Sequence[str] = ()) -> Decision:
+    """GO when every must item is verified or not applicable and no should item is open.
 
-    A probe that fails, that could not tell, that is stale or that has nothing to look at is a reason, never a pass.
+    CONDITIONAL when must items are under a waiver in force, or should items are open. NO-GO otherwise, and when nobody
+    can tell: a must item's evidence is out of date, or ``blind_spots`` names what makes the evidence worthless.
     """
-    reasons = [_probe_reason(kind, facts.probes.get(kind)) for kind in required_kinds]
-    reasons.append(_backup_reason(facts))
-    reasons += [_item_reason(standing) for standing in standings]
-    found = tuple(reason for reason in reasons if reason is not None)
-    return Decision(Verdict.NO_GO if found else Verdict.GO, found)
-
-
-def _probe_reason(kind: str, fact: ProbeFact | None) -> Reason | None:
-    title = KIND_TITLES.get(kind, kind)
-    if fact is None:
-        return Reason("probe", kind, f"{title}: nothing to probe yet")
-    if fact.status is None:
-        return Reason("probe", kind, f"{title}: no result yet")
-    if fact.is_stale:
-        return Reason("probe", kind, f"{title}: the last result is out of date", fact.observed_at)
-    if fact.is_good:
-        return None
-    words = {"fail": "", "error": "could not tell", "skipped": "was skipped"}
-    text = ": ".join(part for part in (title, words.get(fact.status, fact.status), fact.summary) if part)
-    return Reason("probe", kind, text, fact.observed_at)
-
-
-def _backup_reason(facts: Facts) -> Reason | None:
-    if facts.is_backup_proven:
-        return None
-    backups, days = facts.backups, facts.proof_valid_for.days
-    if backups.newest_proven_at is None:
-        text = "No backup has been proven by a restore yet"
-    elif facts.now - backups.newest_proven_at > facts.proof_valid_for:
-        text = f"No backup was proven within {days} days"
+    open_ones = [one for one in standings if not one.state.is_done and one.item.severity is not Severity.OPTIONAL]
+    waived = [one.waiver for one in open_ones if one.waiver is not None]
+    reasons = tuple(
+        sorted((_reason(one) for one in open_ones if one.waiver is None), key=lambda reason: not reason.is_blocker)
+    )
+    spots = [*blind_spots]
+    if any(one.is_out_of_date for one in open_ones if one.waiver is None and one.item.severity is Severity.MUST):
+        spots.append("Evidence is out of date.")
+    if spots or any(reason.is_blocker for reason in reasons):
+        verdict = Verdict.NO_GO
+    elif reasons or waived:
+        verdict = Verdict.CONDITIONAL
     else:
-        text = f"No proven backup of {', '.join(backups.databases_without_proof)}"
-    if backups.last_error:
-        text += f"; the last attempt failed: {backups.last_error}"
-    return Reason("backup", "backup", text, backups.newest_proven_at)
+        verdict = Verdict.GO
+    observed = [one.evidence.observed_at for one in standings if one.evidence is not None and one.counts]
+    return Decision(
+        verdict=verdict,
+        reasons=reasons,
+        waivers=tuple(waived),
+        evaluated_at=now,
+        evidence_oldest_at=min((at for at in observed if at is not None), default=None),
+        blind_spots=tuple(spots),
+    )
 
 
-def _item_reason(standing: ItemStanding) -> Reason | None:
-    if standing.is_done or standing.item.severity is not Severity.MUST:
-        return None
-    return Reason("item", standing.item.key, standing.item.title.en, standing.changed_at)
+def _reason(standing: ItemStanding) -> Reason:
+    return Reason(
+        key=standing.item.key,
+        section=standing.item.section,
+        title=standing.item.title,
+        state=standing.state,
+        severity=standing.item.severity,
+        owner=standing.claim.owner,
+        since=standing.since,
+        text=standing.sentence,
+    )

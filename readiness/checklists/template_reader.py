@@ -8,6 +8,7 @@ from readiness.checklists.template_values import (
     AlertRule,
     Condition,
     CostLine,
+    EvidenceKind,
     Hours,
     Item,
     Kind,
@@ -22,12 +23,18 @@ from readiness.checklists.template_values import (
 from readiness.checklists.toml_rows import Row, RowError
 
 _RULE = re.compile(r"[a-z]+\.[a-z_]+")
+# The kinds of environment that there are.
+ENVIRONMENT_KINDS = ("production", "staging", "test", "development")
 _LANGUAGES = ("en", "de")
 _TOP = ("template", "section", "item", "plan", "cost", "alert_rule")
 _TEMPLATE = ("key", "version", "title", "intro")
 _SECTION = ("key", "title", "why", "without", "estimate_hours", "resources", "table")
 _TABLE = ("title", "columns", "rows")
-_ITEM = ("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how", "estimate_minutes")
+_ITEM = (
+    *("key", "section", "kind", "severity", "rule", "rule_text", "title", "why", "how", "estimate_minutes"),
+    *("evidence", "approvals", "valid_days", "applies_to", "per_release"),
+)
+MOST_APPROVALS = 2
 _PLAN = ("key", "day", "half", "title", "hours", "items")
 _COST = ("key", "service", "plan", "amount", "currency", "period", "severity", "alternative_of", "note")
 _ALERT = ("key", "title", "condition", "levels", "value", "threshold", "interval_seconds", "how")
@@ -140,7 +147,26 @@ def _read_item(row: Row, step_of_item: Mapping[str, str]) -> Item:
         how=_read_text(row, "how"),
         estimate_minutes=row.integer("estimate_minutes"),
         plan_step=step_of_item.get(row.key(), ""),
+        evidence=tuple(EvidenceKind(kind) for kind in _read_choices(row, "evidence", EvidenceKind)),
+        approvals=_read_approvals(row),
+        valid_days=row.integer("valid_days") if row.has("valid_days") else 0,
+        applies_to=_read_choices(row, "applies_to", ENVIRONMENT_KINDS),
+        per_release=row.has("per_release") and row.choice_of_two("per_release"),
     )
+
+
+def _read_choices(row: Row, name: str, allowed: Iterable[str]) -> tuple[str, ...]:
+    names = list(allowed)
+    if unknown := sorted(set(row.strings(name)) - set(names)):
+        raise RowError(f'{row.where}: {name} "{unknown[0]}" is not one of {", ".join(names)}')
+    return row.strings(name)
+
+
+def _read_approvals(row: Row) -> int:
+    count = row.amount("approvals") if row.has("approvals") else 0
+    if count not in range(MOST_APPROVALS + 1):
+        raise RowError(f"{row.where}: approvals must be 0, 1 or {MOST_APPROVALS}")
+    return int(count)
 
 
 def _read_step(row: Row) -> PlanStep:

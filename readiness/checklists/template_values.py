@@ -13,6 +13,15 @@ class Kind(StrEnum):
     MANUAL = "manual"
 
 
+class EvidenceKind(StrEnum):
+    """What can be shown for an item; `probe` is a result that facts bring, of automatic and hybrid items."""
+
+    URL = "url"
+    FILE = "file"
+    NOTE = "note"
+    PROBE = "probe"
+
+
 class Severity(StrEnum):
     """How much an open item weighs in the verdict."""
 
@@ -80,7 +89,10 @@ class Section:
 class Item:
     """`why` and `how` are Markdown; `rule` names the verification and is empty for a manual item.
 
-    `plan_step` is the key of the plan step that links the item, empty when none does.
+    `plan_step` is the key of the plan step that links the item, empty when none does. `evidence` lists the kinds of
+    evidence of which one must be given with a submission; none is wanted when it is empty. `approvals` (0 to 2) is how
+    many people beside the submitter must agree. Verified by people, the item goes stale after `valid_days`, 0 means
+    never; with `per_release` it goes stale at each deploy. `applies_to` lists kinds of environment, none means all.
     """
 
     key: str
@@ -94,6 +106,11 @@ class Item:
     how: Text
     estimate_minutes: int
     plan_step: str
+    evidence: tuple[EvidenceKind, ...] = ()
+    approvals: int = 0
+    valid_days: int = 0
+    applies_to: tuple[str, ...] = ()
+    per_release: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,6 +177,10 @@ class Template:
             if item.key == key:
                 return item
         raise KeyError(key)
+
+    def items_for(self, environment_kind: str) -> tuple[Item, ...]:
+        """The items that apply to this kind of environment, in the template's order."""
+        return tuple(item for item in self.items if not item.applies_to or environment_kind in item.applies_to)
 
     def items_by_section(self) -> tuple[tuple[Section, tuple[Item, ...]], ...]:
         """Every section with its items, both in the template's order."""

@@ -52,6 +52,12 @@ class Row:
             raise RowError(f'{self.where} needs "{name}" as a whole number above zero')
         return value
 
+    def choice_of_two(self, name: str) -> bool:
+        value = self._table.get(name)
+        if not isinstance(value, bool):
+            raise RowError(f'{self.where} needs "{name}" as true or false')
+        return value
+
     def amount(self, name: str) -> Decimal:
         value = self._table.get(name)
         if isinstance(value, bool) or not isinstance(value, int | Decimal):

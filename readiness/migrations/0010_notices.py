@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 
-NEW_KINDS = ("backup_late", "wal_lag", "events_dropped")
+NEW_KINDS = ("backup_late", "wal_lag", "events_dropped", "waiver_ending")
 
 
 def create_new_standard_rules(apps, schema_editor):
@@ -31,7 +31,7 @@ def note_when_people_were_told(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('readiness', '0004_trackers'),
+        ('readiness', '0005_contract'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

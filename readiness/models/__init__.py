@@ -10,8 +10,9 @@ from readiness.models.alerts import (
     OnCallRota,
     OnCallTurn,
 )
-from readiness.models.checklists import ItemEvent, ItemState
+from readiness.models.checklists import Attachment, ItemApproval, ItemEvent, ItemState, Waiver
 from readiness.models.environments import Database, Endpoint, Environment
+from readiness.models.outside import ApiToken, Deploy, PostedFact
 from readiness.models.probes import (
     MaintenanceWindow,
     ProbeRollup,
@@ -26,12 +27,16 @@ from readiness.models.trackers import Tracker, TrackerEvent, TrackerIssue, Track
 __all__ = [
     "Alert",
     "AlertRule",
+    "ApiToken",
+    "Attachment",
     "Channel",
     "Database",
+    "Deploy",
     "Endpoint",
     "Environment",
     "ExpectedRecord",
     "GateSeen",
+    "ItemApproval",
     "ItemEvent",
     "ItemState",
     "MaintenanceWindow",
@@ -39,6 +44,7 @@ __all__ = [
     "Notification",
     "OnCallRota",
     "OnCallTurn",
+    "PostedFact",
     "ProbeRollup",
     "ProbeRun",
     "ProbeSchedule",
@@ -50,4 +56,5 @@ __all__ = [
     "TrackerEvent",
     "TrackerIssue",
     "TrackerProject",
+    "Waiver",
 ]

@@ -11,32 +11,57 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from backups.models import Backup, State
+from portal.jobs import CLUSTERS
+from portal.models import WorkerPulse
 from portal.people import set_role
 from readiness import claims
 from readiness.checklists import workflow
-from readiness.checklists.facts import BackupFacts, Facts, ProbeFact
-from readiness.checklists.template import Item, Severity, load_template
-from readiness.checklists.verification import is_verified_by_facts
+from readiness.checklists.facts import BackupFacts, EndpointFact, Facts, PostedValue, ProbeFact
+from readiness.checklists.life import State as ItemLife
+from readiness.checklists.template import Item, Kind, Severity, load_template
+from readiness.checklists.verification import RULES
+from readiness.checklists.workflow.items import digest_demands
 from readiness.models import (
+    Alert,
+    AlertRule,
+    Channel,
     Database,
     Endpoint,
     Environment,
     ItemState,
+    Notification,
+    PostedFact,
     ProbeRun,
     ProbeSchedule,
     ProbeState,
     Scenario,
+    Tracker,
+    TrackerProject,
 )
 from readiness.probes.scenarios.shipped import TEMPLATE_NAMES
 from readiness.scenario_forms import make_draft
+from readiness.trackers.base import RULE_KEYS
+from readiness.trackers.facts import RoleFacts, TrackerFacts
 from tests.conftest import PASSWORD
 
 # What each kind reports about an environment that has nothing to hide.
 GOOD_DATA: Mapping[str, Mapping[str, Any]] = {
-    "http": {"endpoints": [{"role": "frontend", "status_code": 200}, {"role": "api", "status_code": 204}]},
+    "http": {
+        "endpoints": [
+            {"role": "frontend", "status_code": 200, "redirects": 0},
+            {"role": "api", "status_code": 204, "redirects": 0},
+        ]
+    },
     "tls": {"trusted": True, "hostname_ok": True, "days_left": 80},
     "headers": {"grade": "A+"},
-    "postgres": {"tables": 12},
+    "postgres": {
+        "tables": 12,
+        "tls": True,
+        "local": False,
+        "application": {"role": "shop", "sessions": 4, "protected": 4},
+        "pooling": {"seen": True, "how": "a pooler answers on this address"},
+        "largest_tables": [{"name": "public.orders", "rows": 5_000}],
+    },
 }
 _STEPS = [{"name": "Open", "cleanup": False, "status": "pass"}]
 _COOKIE = {"name": "session", "secure": True, "httponly": True, "samesite": "lax", "max_age": 86_400, "sign_in": True}
@@ -53,10 +78,13 @@ GOOD_CHECKLIST_DATA: Mapping[str, Mapping[str, Any]] = {
         "plain_requests": [],
         "local_requests": [],
         "viewport_meta": "width=device-width",
+        "manifest_url": "https://shop.example.org/manifest.json",
+        "service_worker": True,
     },
 }
 GOOD_FINDINGS: Mapping[str, Sequence[Mapping[str, str]]] = {
     "http": [{"id": "https_redirect", "status": "pass", "summary": "Plain HTTP leads to HTTPS."}],
+    "headers": [{"id": "profile", "status": "pass", "summary": "The headers meet the profile."}],
 }
 
 
@@ -70,7 +98,12 @@ def make_environment(slug: str = "shop", **fields: Any) -> Environment:
 def connect(environment: Environment, dsn: str = "env:SHOP_DSN") -> Environment:
     """Gives it a frontend, an API and a database, and the schedules that follow."""
     Endpoint.objects.create(environment=environment, role="frontend", url=f"https://{environment.slug}.example.org/")
-    Endpoint.objects.create(environment=environment, role="api", url=f"https://api.{environment.slug}.example.org/")
+    Endpoint.objects.create(
+        environment=environment,
+        role="api",
+        url=f"https://api.{environment.slug}.example.org/",
+        health_path="/health",
+    )
     Database.objects.create(environment=environment, name="main", dsn=dsn)
     claims.sync_schedules(timezone.now(), [environment])
     return environment
@@ -128,12 +161,66 @@ def make_backup(environment: Environment, *, taken_at: datetime | None = None, *
     )
 
 
-def tick_all(environment: Environment) -> None:
-    """Ticks every item that people may tick."""
-    keys = [item.key for item in load_template().items if not is_verified_by_facts(item)]
-    ItemState.objects.filter(environment=environment, key__in=keys).update(
-        is_ticked=True, changed_at=timezone.now(), changed_by=None
+def verify_all(environment: Environment) -> None:
+    """Verifies every item that people verify, and calls not applicable what nothing can verify yet."""
+    for item in load_template().items:
+        if item.rule and item.rule not in RULES:
+            state = ItemLife.NOT_APPLICABLE
+        elif item.kind is Kind.AUTOMATIC:
+            continue
+        else:
+            state = ItemLife.VERIFIED
+        ItemState.objects.filter(environment=environment, key=item.key).update(
+            state=state, changed_at=timezone.now(), demands=digest_demands(item)
+        )
+
+
+def hear_from_outside(environment: Environment) -> None:
+    """Gives it an error tracker that has all, an alert that somebody acknowledged, and the facts that CI posts."""
+    now = timezone.now()
+    tracker = Tracker.objects.create(
+        environment=environment,
+        provider="sentry",
+        url="https://sentry.example.org",
+        token="env:SENTRY_TOKEN",
+        synced_at=now,
+        errors_24h=0,
+        new_24h=0,
     )
+    for role in ("backend", "frontend"):
+        TrackerProject.objects.create(
+            tracker=tracker,
+            role=role,
+            name=f"{environment.slug}-{role}",
+            is_scrubbed=True,
+            has_replay=True,
+            rules=dict.fromkeys(RULE_KEYS, True),
+            newest_event={"at": now.isoformat(), "sdk": "sentry.python"},
+            facts_at=now,
+        )
+    alert = Alert.objects.create(
+        rule=AlertRule.objects.filter(kind="new_issue")[0],
+        environment=environment,
+        subject="issue:1",
+        title="TypeError",
+        opened_at=now,
+        resolved_at=now,
+        acknowledged_at=now,
+        acknowledged_by="lea",
+    )
+    channel, _ = Channel.objects.get_or_create(name="Team", defaults={"kind": "email", "address": "team@example.org"})
+    Notification.objects.create(
+        alert=alert, channel=channel, reason="opened", key=f"opened-{alert.pk}", state="sent", due_at=now, sent_at=now
+    )
+    facts = {"setting.DATABASE_URL": True, "secret_bits.JWT_SECRET": 256, "schema_provider": "postgresql"}
+    for name, value in facts.items():
+        PostedFact.objects.create(environment=environment, name=name, value=value, posted_at=now, posted_by="CI")
+
+
+def wake_workers() -> None:
+    """Gives every cluster of workers a sign of life."""
+    for cluster in CLUSTERS:
+        WorkerPulse.objects.update_or_create(cluster=cluster, defaults={"returned_at": timezone.now(), "host": "test"})
 
 
 def make_ready(slug: str = "shop", **fields: Any) -> Environment:
@@ -143,7 +230,8 @@ def make_ready(slug: str = "shop", **fields: Any) -> Environment:
         make_state(environment, kind)
     walk_and_look(environment)
     make_backup(environment)
-    tick_all(environment)
+    hear_from_outside(environment)
+    verify_all(environment)
     return environment
 
 
@@ -193,8 +281,36 @@ def make_facts(now: datetime, probes: Sequence[ProbeFact] | None = None, **field
         "backups": BackupFacts(newest_proven_at=now - timedelta(hours=1), newest_done_at=now - timedelta(hours=1)),
         "roles": frozenset({"frontend", "api"}),
         "scenario_runs": (GOOD_CHECKLIST_DATA["scenario"],) * 3,
+        "endpoints": (
+            EndpointFact("frontend", "https://shop.example.org/"),
+            EndpointFact("api", "https://api.shop.example.org/", "/health"),
+        ),
+        "posted": {
+            "setting.DATABASE_URL": PostedValue(True, now),
+            "secret_bits.JWT_SECRET": PostedValue(256, now),
+            "schema_provider": PostedValue("postgresql", now),
+        },
+        "tracker": make_tracker_facts(now),
+        "alert_acknowledged_at": now,
     }
     return Facts(now=now, probes={fact.kind: fact for fact in known}, **{**made, **fields})
+
+
+def make_tracker_facts(now: datetime, **fields: Any) -> TrackerFacts:
+    """What a tracker says that has all, unless told."""
+    roles = tuple(
+        RoleFacts(
+            role=role,
+            project=role,
+            newest_event_at=now,
+            is_scrubbed=True,
+            has_replay=True,
+            rules_there=dict.fromkeys(RULE_KEYS, True),
+        )
+        for role in ("backend", "frontend")
+    )
+    made: dict[str, Any] = {"is_stale": False, "synced_at": now, "roles": roles, "acknowledged_at": now}
+    return TrackerFacts("sentry", **{**made, **fields})
 
 
 # One iteration instead of a million; the product verifies it all the same.

@@ -1,6 +1,7 @@
 """How every environment stands, for scripts and people; reads what pages read.
 
-Exit status: 0 everything is GO and the workers live, 1 something is NO-GO, 3 a worker is silent or the database is.
+Exit status: 0 everything is GO or CONDITIONAL and the workers live, 1 something is NO-GO, 3 a worker is silent or the
+database is.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from django.utils import timezone
 
 from backups.leases import read_lease_end
 from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, USAGE, database_errors_explained, refuse
+from portal.gate import list_blind_spots
 from portal.jobs import Pulse, read_pulses
 from portal.words import word_age
 from readiness.checklists.assessment import Assessment, assess
 from readiness.checklists.facts import ProbeFact
-from readiness.checklists.gate import Verdict
 from readiness.models import Environment
 
 
@@ -44,15 +45,15 @@ class Command(BaseCommand):
         if slugs:
             environments = [environment for environment in environments if environment.slug in slugs]
         now = timezone.now()
-        assessments = assess(environments, now)
         pulses = read_pulses(now, read_lease_end())
+        assessments = assess(environments, now, list_blind_spots(pulses))
         if is_json:
             self.stdout.write(json.dumps(_describe(list(assessments.values()), pulses)))
         else:
             self._print(list(assessments.values()), pulses)
         if not all(pulse.alive for pulse in pulses.values()):
             return COULD_NOT_TELL
-        return 0 if all(one.decision.verdict is Verdict.GO for one in assessments.values()) else BAD_NEWS
+        return 0 if all(one.decision.verdict.may_go_live for one in assessments.values()) else BAD_NEWS
 
     def _print(self, assessments: list[Assessment], pulses: dict[str, Pulse]) -> None:
         if not assessments:

@@ -25,6 +25,12 @@ def is_public_suffix(domain: str) -> bool:
     return bool(_all_suffixes().is_public(domain.lower()))
 
 
+def is_own_domain(host: str) -> bool:
+    """Say whether `host` is under a domain that was bought, not under one that a company lends its customers."""
+    bought = registrable_domain(host)
+    return bought is not None and bool(_all_suffixes().privatesuffix(host.lower().rstrip(".")) == bought)
+
+
 @build_once(keep=1)
 def _icann_suffixes() -> PublicSuffixList:
     return PublicSuffixList(only_icann=True)

@@ -14,15 +14,20 @@ from pytest_django.fixtures import Settings
 from readiness.checklists import workflow
 from readiness.checklists.assessment import Assessment, assess
 from readiness.checklists.gate import Verdict
+from readiness.checklists.life import Action, State
 from readiness.checklists.template import load_template
 from readiness.models import Environment, ProbeSchedule
-from tests.readiness.factories import connect, make_backup, make_environment, make_ready, make_state
+from tests.readiness.factories import connect, make_backup, make_environment, make_ready, make_state, must_items
 
 pytestmark = pytest.mark.django_db
 
 
 def assess_one(environment: Environment) -> Assessment:
     return assess([environment], timezone.now())[environment.pk]
+
+
+def texts(assessment: Assessment) -> dict[str, str]:
+    return {reason.key: reason.text for reason in assessment.decision.reasons}
 
 
 def count_queries(environments: list[Environment]) -> int:
@@ -45,14 +50,14 @@ def test_it_says_no_go_for_one_that_has_just_been_added() -> None:
     assessment = assess_one(make_environment())
 
     assert assessment.decision.verdict is Verdict.NO_GO
-    assert {reason.kind for reason in assessment.decision.reasons} == {"probe", "backup", "item"}
+    assert [reason.key for reason in assessment.decision.blockers] == [item.key for item in must_items()]
     assert assessment.done_count == 0
 
 
 def test_it_asks_as_many_queries_for_thirty_environments_as_for_one() -> None:
     environments = [make_ready(f"shop-{number}") for number in range(30)]
 
-    assert count_queries(environments[:1]) == count_queries(environments) <= 7
+    assert count_queries(environments[:1]) == count_queries(environments) <= 11
 
 
 def test_it_does_not_read_the_connections_of_databases() -> None:
@@ -81,20 +86,20 @@ def test_it_ignores_a_result_of_a_kind_that_has_nothing_to_probe_any_more() -> N
     assessment = assess_one(environment)
 
     assert assessment.facts.probes == {}
-    assert "HTTP: nothing to probe yet" in [reason.text for reason in assessment.decision.reasons]
+    assert texts(assessment)["https.frontend_deployed"] == "Add the frontend’s URL."
 
 
 def test_it_keeps_environments_apart(lea: User) -> None:
     good, bad = make_ready("good"), connect(make_environment("bad"))
-    make_state(bad, "http", "fail", summary="It answers 500.")
-    workflow.set_ticked(bad, "backup_strategy", is_ticked=True, by=lea)
+    make_state(bad, "http", "error", summary="No answer.")
+    workflow.move(bad, "local_run", Action.SUBMIT, by=lea, version=0)
 
     assessments = assess([good, bad], timezone.now())
 
     assert assessments[good.pk].decision.verdict is Verdict.GO
-    assert "HTTP: It answers 500." in [reason.text for reason in assessments[bad.pk].decision.reasons]
-    ticked = [standing for standing in assessments[bad.pk].standings if standing.claim.is_ticked]
-    assert [(standing.item.key, standing.claim.changed_by) for standing in ticked] == [("backup_strategy", "lea")]
+    assert texts(assessments[bad.pk])["https.frontend_deployed"] == "No answer."
+    done = [standing for standing in assessments[bad.pk].standings if standing.claim.state is State.VERIFIED]
+    assert [(standing.item.key, standing.claim.changed_by) for standing in done] == [("local_run", "lea")]
 
 
 def test_it_holds_proofs_to_the_age_that_the_settings_allow(settings: Settings) -> None:
@@ -105,9 +110,7 @@ def test_it_holds_proofs_to_the_age_that_the_settings_allow(settings: Settings) 
 
     settings.PROVEN_BACKUP_MAX_AGE_DAYS = 2
 
-    assert [reason.text for reason in assess_one(environment).decision.reasons if reason.kind == "backup"] == [
-        "No backup was proven within 2 days"
-    ]
+    assert texts(assess_one(environment))["postgresql.backup_job"] == "The newest proof is too old or incomplete."
 
 
 def test_it_groups_items_by_the_sections_of_the_template() -> None:
