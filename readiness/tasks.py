@@ -13,7 +13,7 @@ from django_q.tasks import async_task
 
 from portal.secrets import SecretError
 from readiness import claims, evidence, partitions, results, targets
-from readiness.alerts import incidents, rules, send, weekly
+from readiness.alerts import incidents, people, rules, send, weekly
 from readiness.checklists import workflow
 from readiness.maintenance import load_windows
 from readiness.models import Environment, ProbeSchedule, Tracker, TrackerProject
@@ -144,6 +144,7 @@ def send_alerts() -> str:
     rules.evaluate_conditions(now)
     rules.resolve_issues(now)
     incidents.follow_up(now)
+    people.tell_people(now)
     weekly.write_weekly(now)
     return f"{moved} items moved, {seen} changes, {send.send_due()} messages"
 

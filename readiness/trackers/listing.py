@@ -13,7 +13,7 @@ from urllib.parse import quote
 from django.db.models import Count, F, Min, Q, QuerySet
 from django.db.models.functions import TruncDay
 
-from readiness.models import Tracker, TrackerEvent, TrackerIssue
+from readiness.models import Deploy, Tracker, TrackerEvent, TrackerIssue
 
 SORTS = {
     "last": F("last_seen").desc(nulls_last=True),
@@ -55,7 +55,10 @@ class LastDeploy:
 
 
 def find_last_deploy(tracker: Tracker) -> LastDeploy | None:
-    """What the tracker itself knows: the release that turned up last in its events, and when."""
+    """The deploy that was recorded last; without any, the release that turned up last in the tracker's events."""
+    recorded = Deploy.objects.filter(environment_id=tracker.environment_id).order_by("-at", "-pk").first()
+    if recorded is not None:
+        return LastDeploy(recorded.release, recorded.at, is_recorded=True)
     newest = (
         TrackerEvent.objects.filter(issue__tracker=tracker, tags__release__isnull=False)
         .order_by()

@@ -196,6 +196,7 @@ def hear_from_outside(environment: Environment) -> None:
             has_replay=True,
             rules=dict.fromkeys(RULE_KEYS, True),
             newest_event={"at": now.isoformat(), "sdk": "sentry.python"},
+            test_event={"arrived_at": now.isoformat(), "error": ""},
             facts_at=now,
         )
     alert = Alert.objects.create(
@@ -203,6 +204,7 @@ def hear_from_outside(environment: Environment) -> None:
         environment=environment,
         subject="issue:1",
         title="TypeError",
+        facts={"is_application": True},
         opened_at=now,
         resolved_at=now,
         acknowledged_at=now,
@@ -303,6 +305,7 @@ def make_tracker_facts(now: datetime, **fields: Any) -> TrackerFacts:
             role=role,
             project=role,
             newest_event_at=now,
+            trial_arrived_at=now,
             is_scrubbed=True,
             has_replay=True,
             rules_there=dict.fromkeys(RULE_KEYS, True),

@@ -18,6 +18,7 @@ from django_q.models import OrmQ
 
 from portal.dashboard import error_cell
 from readiness.models import Environment, Tracker, TrackerIssue, TrackerProject
+from readiness.outside import record_deploy
 from readiness.trackers.facts import TrackerFacts, read_tracker_facts
 from tests.portal.test_csp import check
 from tests.readiness.pages import read_main
@@ -248,3 +249,9 @@ def test_it_says_what_is_new_since_the_newest_release(shop: Environment, sam: Us
     text = read_main(open_errors(browser, since="deploy"))
     assert "Since today" in text
     assert "Known for long" not in text
+
+    record_deploy(shop, "shop@3", by="CI", now=now - timedelta(minutes=5))
+    text = read_main(open_errors(browser))
+    assert "shop@3, 5 min ago" in text
+    assert "first seen 2 h ago" not in text
+    assert "No issue matches" in read_main(open_errors(browser, since="deploy"))
