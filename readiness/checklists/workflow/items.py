@@ -28,6 +28,7 @@ _NEEDS_NOTE = {
     Action.BLOCK: "what blocks it",
     Action.ASK_NOT_APPLICABLE: "why it does not apply",
 }
+_TARGETS = {Action.START: State.IN_PROGRESS, Action.REJECT: State.IN_PROGRESS, Action.BLOCK: State.BLOCKED}
 _EVIDENCE_WORDS = {EvidenceKind.URL: "a link", EvidenceKind.FILE: "a file", EvidenceKind.NOTE: "a note"}
 
 
@@ -58,11 +59,7 @@ def find_item(environment: Environment, key: str) -> Item:
 
 def list_actions(item: Item, state: ItemState, person: AbstractBaseUser) -> list[Action]:
     """What ``person``, who may work on checklists at all, can do with the item now, in the order of its life."""
-    return [
-        action
-        for action in Action
-        if action not in {Action.VERIFY, Action.AGE} and _refusal(item, state, action, person) is None
-    ]
+    return [action for action in Action if _refusal(item, state, action, person) is None]
 
 
 def move(
@@ -95,9 +92,7 @@ def move(
         elif action is Action.APPROVE:
             step.approve()
         else:
-            step.put_back({Action.START: State.IN_PROGRESS, Action.REJECT: State.IN_PROGRESS}.get(action))
-            if action is Action.BLOCK:
-                state.state = State.BLOCKED
+            step.put_back(_TARGETS.get(action, State.TODO))
         return step.store(action, before)
 
 
@@ -159,6 +154,8 @@ def read_standing(environment: Environment, key: str, now: datetime) -> ItemStan
 
 def _refusal(item: Item, state: ItemState, action: Action, by: AbstractBaseUser) -> str | None:
     """Why this person cannot take this step now; None when they can."""
+    if action in {Action.VERIFY, Action.AGE}:
+        return "Only facts and time do that."
     if item.kind is Kind.AUTOMATIC and not _is_about_applying(state, action):
         return f"“{item.title.en}” is verified by facts alone and cannot be moved by hand."
     if not is_possible(action, State(state.state)):
@@ -222,10 +219,11 @@ class _Step:
         elif count >= self.item.approvals:
             self._verify()
 
-    def put_back(self, target: State | None) -> None:
+    def put_back(self, target: State) -> None:
         self.state.approvals.all().delete()
         self.state.asks_not_applicable = False
-        self.state.state = target or State.TODO
+        # An automatic item is nobody's work.
+        self.state.state = State.TODO if self.item.kind is Kind.AUTOMATIC else target
 
     def store(self, action: Action, before: str) -> ItemState:
         self.state.version += 1

@@ -27,6 +27,8 @@ def is_public_suffix(domain: str) -> bool:
 
 def is_own_domain(host: str) -> bool:
     """Say whether `host` is under a domain that was bought, not under one that a company lends its customers."""
+    if ":" in host or host.rpartition(".")[2].isdigit():
+        return False
     bought = registrable_domain(host)
     return bought is not None and bool(_all_suffixes().privatesuffix(host.lower().rstrip(".")) == bought)
 
