@@ -56,7 +56,7 @@ def open_alert(
     Call it in the transaction that claims what it is about: both are there, or neither. ``in_maintenance`` says that
     it began in a window, even if that is over by now: ``follow_up`` then tells what is still true.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if Alert.objects.filter(rule=rule, environment=environment, subject=subject, resolved_at__isnull=True).exists():
             return None
         alert = Alert(
@@ -66,15 +66,12 @@ def open_alert(
         alert.told_at = None if alert.held_back else now
         # Two workers may get here at once; the constraint lets one pass.
         Alert.objects.bulk_create([alert], ignore_conflicts=True)
-        made = (
-            Alert.objects.filter(
-                rule=rule, environment=environment, subject=subject, resolved_at__isnull=True, opened_at=now
-            )
-            .select_related("rule__rota")
-            .first()
-        )
+        made = Alert.objects.filter(
+            rule=rule, environment=environment, subject=subject, resolved_at__isnull=True, opened_at=now
+        ).first()
         if made is None:
             return None
+        made.rule = rule
         if not made.held_back:
             notify(made, "opened", now)
         return made
@@ -84,14 +81,13 @@ def resolve_alert(
     rule: AlertRule, environment: Environment, subject: str, now: datetime, *, silences: Silences | None = None
 ) -> bool:
     """Ends the open alert, if there is one, and tells whoever was told of it; whether there was one."""
-    with transaction.atomic():
-        alert = (
-            Alert.objects.filter(rule=rule, environment=environment, subject=subject, resolved_at__isnull=True)
-            .select_related("rule__rota")
-            .first()
-        )
+    with transaction.atomic(savepoint=False):
+        alert = Alert.objects.filter(
+            rule=rule, environment=environment, subject=subject, resolved_at__isnull=True
+        ).first()
         if alert is None:
             return False
+        alert.rule = rule
         if Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True).update(resolved_at=now) != 1:
             return False
         if not alert.held_back and not (silences or load_silences(now)).cover(environment.pk, subject, now):
@@ -119,7 +115,8 @@ def notify(alert: Alert, reason: str, now: datetime, channels: list[Channel] | N
 
 def _list_receivers(rule: AlertRule, now: datetime) -> list[Channel]:
     """Each once: the rule's channels in its hours, and at any hour whoever is on call."""
-    channels = list(rule.channels.filter(is_enabled=True)) if is_in_hours(rule, now) else []
+    # Filtered here: whoever evaluates many changes has loaded the channels of the rules once.
+    channels = [one for one in rule.channels.all() if one.is_enabled] if is_in_hours(rule, now) else []
     on_call = find_on_call(rule.rota, now) if rule.rota is not None else None
     return channels if on_call is None or on_call in channels else [*channels, on_call]
 

@@ -180,7 +180,7 @@ def _evaluate_gates(rules: Sequence[AlertRule], assessments: Mapping[int, Assess
 
 def _load_rules(*kinds: str) -> list[AlertRule]:
     rules = AlertRule.objects.filter(is_enabled=True, removed_at__isnull=True, kind__in=kinds)
-    return list(rules.select_related("rota"))
+    return list(rules.select_related("rota").prefetch_related("channels"))
 
 
 def _list_open(rules: Sequence[AlertRule]) -> dict[tuple[int, int | None], set[str]]:

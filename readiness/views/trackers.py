@@ -103,7 +103,8 @@ def change_tracker(request: HttpRequest, slug: str) -> HttpResponse:
         typed.allow_loopback = typed.allow_http and settings.PROBE_ALLOW_LOOPBACK
         projects = form.list_projects()
         if request.POST.get("action") == "test":
-            context["tested"] = test_tracker(typed, [name for _, name in projects])
+            context["tested"] = tested = test_tracker(typed, [name for _, name in projects])
+            form.offer(tested.organizations, tested.projects)
             return render(request, "readiness/tracker.html", context)
         if projects:
             _save(typed, projects)

@@ -135,8 +135,13 @@ def test_it_tests_what_was_typed_and_stores_nothing(shop: Environment, otto: Use
             "allow_http": "on",
             "action": "test",
         }
-        text = read_main(sign_in(otto).post(reverse("change_tracker", args=["shop"]), typed))
+        page = sign_in(otto).post(reverse("change_tracker", args=["shop"]), typed)
+    check(page)
+    text, html = read_main(page), page.content.decode()
 
+    assert 'list="projects"' in html
+    assert '<option value="shop-api">' in html
+    assert '<option value="acme">' in html
     assert "All fine" in text
     assert "shop-api" in text
     assert not Tracker.objects.exists()
