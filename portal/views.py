@@ -39,7 +39,8 @@ may_confirm_key = permission_required("portal.confirm_key", raise_exception=True
 def show_dashboard(request: HttpRequest) -> HttpResponse:
     """Every environment, worst first. Asked for by htmx it is only the part that changes."""
     template = "portal/_fleet.html" if request.headers.get("HX-Request") else "portal/dashboard.html"
-    return render(request, template, {"fleet": load_fleet(timezone.now()), "page": "dashboard"})
+    context = {"fleet": load_fleet(timezone.now()), "language": choose_language(request), "page": "dashboard"}
+    return render(request, template, context)
 
 
 @may_see

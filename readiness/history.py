@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from readiness.models import Environment, ProbeRollup, ProbeRun, ProbeSchedule, ProbeState
+from readiness.models import Deploy, Environment, ProbeRollup, ProbeRun, ProbeSchedule, ProbeState
 from readiness.probes.base import Status
 from readiness.probes.difference import Change, compare_findings
 from readiness.probes.maintenance import Window, is_covered
@@ -43,10 +43,16 @@ def read_uptimes(environment: Environment, kind: str, now: datetime) -> list[tup
 
 @dataclass(frozen=True)
 class Course:
-    """The last runs of one kind, newest first, and what the newest changed."""
+    """The last runs of one kind, newest first, what the newest changed, and the deploys of that time."""
 
     runs: Sequence[ProbeRun]
     changes: Sequence[Change]
+    deploys: Sequence[Deploy] = ()
+
+    @property
+    def entries(self) -> list[ProbeRun | Deploy]:
+        """Runs and deploys on one time line, newest first."""
+        return sorted([*self.runs, *self.deploys], key=_moment, reverse=True)
 
     @property
     def durations_ms(self) -> list[int]:
@@ -55,11 +61,19 @@ class Course:
 
 
 def read_course(environment: Environment, kind: str) -> Course:
-    """The last RUNS_SHOWN runs, and the difference between the last two."""
+    """The last RUNS_SHOWN runs, the difference between the last two, and the deploys since the first of them."""
     of_kind = ProbeRun.objects.filter(environment=environment, kind=kind)
     runs = list(of_kind.defer("data", "findings")[:RUNS_SHOWN])
     newest = list(of_kind.values_list("findings", flat=True)[:2])
-    return Course(runs, compare_findings(newest[1], newest[0]) if len(newest) == 2 else [])
+    deploys = Deploy.objects.filter(environment=environment)
+    if runs:
+        deploys = deploys.filter(at__gte=runs[-1].observed_at)
+    changes = compare_findings(newest[1], newest[0]) if len(newest) == 2 else []
+    return Course(runs, changes, list(deploys[:RUNS_SHOWN]))
+
+
+def _moment(entry: ProbeRun | Deploy) -> datetime:
+    return entry.at if isinstance(entry, Deploy) else entry.observed_at
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _read_fact(name: str, value: object) -> object:
     kind = found[1] or PROVIDER
     if kind == SETTING:
         word = {True: "set", False: "missing"}.get(value) if isinstance(value, bool) else value
-        if word in {"set", "missing"}:
+        if word in ("set", "missing"):
             return word == "set"
     elif kind == SECRET_BITS:
         bits = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,7}", value) else value

@@ -74,6 +74,7 @@ def remove_demo() -> bool:
         for backup in Backup.objects.filter(environment=environment):
             catalogue.delete_backup(backup)
         evidence.forget_screenshots(environment.pk)
+        workflow.forget_attachments(environment)
         environment.delete()
         audit.record("removed", actor_name=ACTOR, subject=environment.name)
     databases.drop_databases()

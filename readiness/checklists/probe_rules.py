@@ -187,7 +187,7 @@ def headers_are_strict(facts: Facts) -> Evidence:
 
     def judge(fact: ProbeFact) -> Evidence:
         grade = fact.data.get("grade")
-        if grade is None:
+        if grade is None or fact.status == "fail":
             return _outcome(False, fact.summary or "The headers were not graded.", fact)
         if grade != "A+":
             return _outcome(False, f"The grade is {grade}, not A+.", fact)

@@ -21,6 +21,7 @@ from portal.dashboard import backup_cell, load_activity, load_fleet, probe_cell
 from portal.models import WorkerPulse
 from readiness.checklists import workflow
 from readiness.checklists.facts import BackupFacts
+from readiness.checklists.life import Action
 from readiness.models import StatusChange
 from tests.readiness.factories import (
     connect,
@@ -30,6 +31,7 @@ from tests.readiness.factories import (
     make_facts,
     make_ready,
     make_state,
+    wake_workers,
 )
 from tests.readiness.pages import read_main, read_text
 
@@ -47,7 +49,7 @@ def count_queries(browser: Client, url: str, **headers: str) -> int:
 def make_busy(number: int, lea: User) -> None:
     """An environment with results, backups, ticks, changes, audit events and something running."""
     environment = make_ready(f"shop-{number}", owner=lea, tags=["a"])
-    workflow.set_ticked(environment, "local_run", is_ticked=False, by=lea)
+    workflow.move(environment, "local_run", Action.REOPEN, by=lea, version=0)
     make_state(environment, "headers", "fail")
     make_backup(environment, state="running", proven_at=None, phase="dumping", percent=number)
     StatusChange.objects.create(environment=environment, kind="headers", to_status="fail", at=timezone.now())
@@ -83,6 +85,7 @@ def test_it_asks_as_many_queries_for_an_environment_with_much_as_for_one_with_li
 
 
 def test_it_shows_the_worst_first(sam: User, sign_in: SignIn) -> None:
+    wake_workers()
     make_ready("a-good-one")
     nearly = make_ready("nearly")
     make_state(nearly, "headers", "fail")
@@ -110,6 +113,7 @@ def test_it_shows_the_worst_first(sam: User, sign_in: SignIn) -> None:
 )
 @pytest.mark.django_db
 def test_it_answers_in_one_sentence(good: int, bad: int, headline: str) -> None:
+    wake_workers()
     for number in range(good):
         make_ready(f"good-{number}")
     for number in range(bad):
@@ -164,7 +168,7 @@ def test_it_never_shows_stale_results_as_good(sam: User, sign_in: SignIn) -> Non
     (card,) = load_fleet(timezone.now()).cards
 
     assert not card.is_go
-    assert [cell.status for cell in card.cells] == ["stale", "stale", "stale", "stale", "pass", "idle"]
+    assert [cell.status for cell in card.cells] == ["stale", "stale", "stale", "stale", "pass", "pass"]
     assert read_main(sign_in(sam).get("/")).count("out of date") >= 4
 
 
@@ -206,13 +210,13 @@ def test_it_tells_the_newest_news_of_all_sources_first(lea: User, sam: User, sig
         at=now - timedelta(hours=1),
     )
     StatusChange.objects.create(environment=environment, kind="tls", to_status="pass", at=now)
-    workflow.set_ticked(environment, "backup_strategy", is_ticked=True, by=lea)
+    workflow.move(environment, "local_run", Action.SUBMIT, by=lea, version=0)
     audit.record("probed", actor=lea, environment=environment, subject="Shop")
 
     lines = [line.text for line in load_activity()]
 
     assert lines[0] == "lea probed Shop"
-    assert lines[1].startswith("lea ticked “")
+    assert lines[1].startswith("lea submitted “")
     assert lines[2:] == ["HTTP: It answers 500."]
     page = read_main(sign_in(sam).get("/"))
     assert page.index("lea probed Shop") < page.index("HTTP: It answers 500.")

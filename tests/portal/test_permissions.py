@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 from django.utils import timezone
@@ -21,6 +24,8 @@ from readiness import evidence
 from readiness.models import (
     Alert,
     AlertRule,
+    ApiToken,
+    Attachment,
     Channel,
     Environment,
     ExpectedRecord,
@@ -29,9 +34,8 @@ from readiness.models import (
     OnCallRota,
     Scenario,
     ScenarioSecret,
-    Tracker,
     TrackerIssue,
-    TrackerProject,
+    Waiver,
 )
 from tests.readiness.factories import make_ready
 
@@ -55,12 +59,10 @@ PUBLIC = {
 }
 # What everybody with an account may do with that account, whatever their role.
 OWN_ACCOUNT = {
-    "account_change_password",
-    "account_set_password",
-    "account_reauthenticate",
-    "account_email",
-    "my_notices",
+    *("account_change_password", "account_set_password", "account_reauthenticate", "account_email", "my_notices"),
 }
+# What only a token opens, whoever is signed in.
+FOR_PROGRAMS = {"api_gate", "api_facts", "api_deploys"}
 STAKEHOLDER_PAGES = {
     *("dashboard", "environment", "failing", "item", "environment_probes", "environment_errors", "tracker_issue"),
 }
@@ -81,8 +83,8 @@ POST_ONLY = {
     "remove_secret",
     "add_record",
     "remove_record",
-    "tick_item",
-    "comment_item",
+    *("move_item", "plan_item", "comment_item", "attach_to_item", "request_waiver", "decide_waiver", "change_items"),
+    "revoke_token",
     "probe_now",
     "remove_tracker",
     "send_test_event",
@@ -116,7 +118,7 @@ FORM_PAGES = {
     "change_database",
     "change_scenario",
     "change_tracker",
-    *("add_channel", "change_channel", "add_rule", "change_rule", "add_rota", "change_rota", "test_error"),
+    *("add_channel", "change_channel", "add_rule", "change_rule", "add_rota", "change_rota", "test_error", "tokens"),
 }
 
 
@@ -151,6 +153,9 @@ class World:
     rule: AlertRule
     rota: OnCallRota
     alert: Alert
+    waiver: Waiver
+    attachment: Attachment
+    api_token: ApiToken
 
     def fill(self, name: str, parameter: str) -> str:
         if parameter in {"id", "object_id", "content_type_id", "app_label", "url"}:
@@ -159,7 +164,7 @@ class World:
             return str(self._pk(name))
         return {
             "slug": self.environment.slug,
-            "key": "backup_strategy" if "item" in name else "x-y",
+            "key": "x-y" if name.startswith("account") else "backup_strategy",
             "kind": "http",
             "token": "x",
             "uidb36": "1",
@@ -186,6 +191,9 @@ class World:
             "rule": self.rule,
             "rota": self.rota,
             "alert": self.alert,
+            "waiver": self.waiver,
+            "attachment": self.attachment,
+            "revoke_token": self.api_token,
         }
         if name == "tracker_issue":
             return self.issue.pk
@@ -198,10 +206,8 @@ class World:
 def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
     environment = make_ready()
     backup = Backup.objects.get()
-    tracker = Tracker.objects.create(
-        environment=environment, provider="bugsink", url="https://bugs.example.org", token="env:NO_TOKEN"
-    )
-    project = TrackerProject.objects.create(tracker=tracker, name="api")
+    tracker = environment.tracker
+    path = default_storage.save(f"attachments/{environment.pk}/x", ContentFile(b"x"))
     rule = AlertRule.objects.create(name="ours", kind="probe_down")
     evidence.keep_screenshots(environment.pk, {"390x844": b"\x89PNG"})
     return World(
@@ -215,13 +221,33 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         secret=ScenarioSecret.objects.create(environment=environment, name="password", value="s3cret"),
         record=ExpectedRecord.objects.create(environment=environment, type="AAAA"),
         person=make_user("petra", "Stakeholder"),
-        issue=TrackerIssue.objects.create(tracker=tracker, project=project, remote_id="1", title="x"),
+        issue=TrackerIssue.objects.create(tracker=tracker, project=tracker.projects.all()[0], remote_id="1", title="x"),
         channel=Channel.objects.create(name="hook", kind="webhook", address="env:NO_HOOK"),
         rule=rule,
         rota=OnCallRota.objects.create(name="nights", starts_at=timezone.now()),
         alert=Alert.objects.create(
             rule=rule, environment=environment, subject="x", title="x", opened_at=timezone.now()
         ),
+        waiver=Waiver.objects.create(
+            environment=environment,
+            key="backup_strategy",
+            reason="x",
+            risk="x",
+            requester_name="lea",
+            requested_at=timezone.now(),
+            expires_on=timezone.localdate(),
+        ),
+        attachment=Attachment.objects.create(
+            environment=environment,
+            key="backup_strategy",
+            name="x.txt",
+            path=path,
+            bytes=1,
+            sha256=sha256(b"x").hexdigest(),
+            added_by_name="lea",
+            at=timezone.now(),
+        ),
+        api_token=ApiToken.objects.create(name="CI", scopes=["gate"], sha256="x", created_at=timezone.now()),
     )
 
 
@@ -235,8 +261,12 @@ def list_patterns(resolver: Any, prefix: str = "/") -> Iterator[tuple[str, str]]
 
 
 def list_addresses(world: World) -> list[Address]:
-    """Every address of the site, with every parameter filled in."""
-    return [Address(name, fill_in(route, partial(world.fill, name))) for name, route in list_patterns(get_resolver())]
+    """Every address of the site for people, with every parameter filled in."""
+    return [
+        Address(name, fill_in(route, partial(world.fill, name)))
+        for name, route in list_patterns(get_resolver())
+        if name not in FOR_PROGRAMS
+    ]
 
 
 def fill_in(route: str, fill: Callable[[str], str]) -> str:
@@ -258,7 +288,14 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
-    assert names == known | rest | {"probe_history", "screenshot", "alerts", "alert_settings"}
+    assert names == known | rest | {"probe_history", "screenshot", "alerts", "alert_settings", "attachment"}
+
+
+@pytest.mark.parametrize("name", sorted(FOR_PROGRAMS))
+def test_it_lets_no_person_into_what_is_for_programs(world: World, ada: User, sign_in: SignIn, name: str) -> None:
+    url = reverse(name, args=["shop"])
+    for browser in (Client(), sign_in(ada)):
+        assert {browser.get(url).status_code, browser.post(url).status_code} == {401, 405}
 
 
 def test_it_sends_anonymous_visitors_to_sign_in(world: World, client: Client) -> None:
@@ -336,7 +373,12 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "allowed"),
     [
-        ("tick_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("move_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("plan_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("attach_to_item", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("request_waiver", ["shop", "backup_strategy"], {"lea", "ada"}),
+        ("change_items", ["shop"], {"lea", "ada"}),
+        ("tokens", [], {"ada"}),
         ("comment_item", ["shop", "backup_strategy"], {"lea", "ada"}),
         ("take_backup", ["shop"], {"otto", "ada"}),
         ("probe_now", ["shop"], {"otto", "ada"}),

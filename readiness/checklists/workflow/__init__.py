@@ -4,7 +4,7 @@ Each function is one transaction. Whoever changes an item names the version of i
 """
 
 from readiness.checklists.workflow.ageing import age_for_deploy, settle
-from readiness.checklists.workflow.attachments import AttachmentError, attach, read_attachment
+from readiness.checklists.workflow.attachments import AttachmentError, attach, forget_attachments, read_attachment
 from readiness.checklists.workflow.comments import COMMENT_LENGTH, comment
 from readiness.checklists.workflow.errors import ConflictError, WorkflowError
 from readiness.checklists.workflow.items import Evidence, assign, move, plan, start_checklist
@@ -26,6 +26,7 @@ __all__ = [
     "assign",
     "attach",
     "comment",
+    "forget_attachments",
     "move",
     "plan",
     "read_attachment",

@@ -86,6 +86,13 @@ def read_attachment(attachment: Attachment) -> bytes | None:
     return data if sha256(data).hexdigest() == attachment.sha256 else None
 
 
+def forget_attachments(environment: Environment) -> None:
+    """Deletes the files of an environment that is about to go."""
+    for attachment in Attachment.objects.filter(environment=environment):
+        default_storage.delete(attachment.path)
+        attachment.delete()
+
+
 def _clean_name(name: str) -> str:
     """The name without a path and without what could trick a reader or a header."""
     last = PurePath(name.replace("\\", "/")).name

@@ -51,7 +51,7 @@ def test_random_steps_never_verify_without_what_is_demanded_and_lose_no_event(st
     for action, key, name, behind, note, url in steps:
         with suppress(WorkflowError):
             act(environment, action, key, people[name], behind, note, url)
-        events = list(ItemEvent.objects.filter(environment=environment).order_by("pk").values())
+        events = [dict(event) for event in ItemEvent.objects.filter(environment=environment).order_by("pk").values()]
         assert events[: len(seen)] == seen
         seen = events
         for one in KEYS:

@@ -56,7 +56,7 @@ def test_it_adds_an_environment_that_says_what_to_connect_next(operator: Client,
     assert ItemState.objects.filter(environment=environment).count() == len(load_template().items)
     assert "otto added the environment Web shop" in list_actions()
     page = read_text(operator.get(reverse("environment", args=["web-shop"])))
-    assert "Add the frontend’s URL: 5 checklist items will verify by themselves." in page
+    assert "Add the frontend’s URL: 8 checklist items will verify by themselves." in page
 
 
 @pytest.mark.parametrize(
