@@ -19,6 +19,8 @@ BULK_STEPS = [
     ("approve", "Approve"),
     ("assign", "Give to"),
     ("plan", "Due on"),
+    ("waive", "Ask for a waiver"),
+    ("approve_waiver", "Approve the waiver"),
 ]
 
 
@@ -64,7 +66,10 @@ class BulkForm(AssignmentForm):
     """One step with several items, each at the version that was seen."""
 
     action = forms.ChoiceField(label="With the marked items", choices=BULK_STEPS)
-    field_order = ("action", "owner", "due_on")
+    reason = forms.CharField(label="Reason of the waiver", required=False, max_length=COMMENT_LENGTH)
+    risk = forms.CharField(label="Risk of the waiver", required=False, max_length=COMMENT_LENGTH)
+    expires_on = forms.DateField(label="Waived until", required=False, widget=DateInput())
+    field_order = ("action", "owner", "due_on", "reason", "risk", "expires_on")
 
 
 class WaiverForm(forms.Form):

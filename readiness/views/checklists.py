@@ -166,8 +166,24 @@ def _change_one(environment: Environment, key: str, version: int, form: BulkForm
         workflow.assign(environment, key, typed["owner"], by=person, version=version)
     elif typed["action"] == "plan":
         workflow.plan(environment, key, typed["due_on"], by=person, version=version)
+    elif typed["action"] == "waive":
+        if typed["expires_on"] is None:
+            raise WorkflowError("A waiver needs its last day.")
+        wanted = {name: typed[name] for name in ("reason", "risk", "expires_on")}
+        workflow.request_waiver(environment, key, by=person, **wanted)
+    elif typed["action"] == "approve_waiver":
+        if not person.has_perm("readiness.approve_waiver"):
+            raise WorkflowError("You may not approve waivers.")
+        workflow.approve_waiver(environment, _find_pending(environment, key), by=person)
     else:
         workflow.move(environment, key, Action(typed["action"]), by=person, version=version)
+
+
+def _find_pending(environment: Environment, key: str) -> int:
+    waiver = Waiver.objects.filter(environment=environment, key=key, state=Waiver.State.PENDING).first()
+    if waiver is None:
+        raise WorkflowError("There is no waiver to approve.")
+    return waiver.pk
 
 
 def _render_item(request: HttpRequest, environment: Environment, key: str, error: str = "") -> HttpResponse:

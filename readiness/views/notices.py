@@ -24,5 +24,5 @@ def change_notices(request: HttpRequest) -> HttpResponse:
         form.save()
         messages.success(request, "Saved.")
         return redirect("my_notices")
-    context = {"form": form, "address": person.email}
+    context = {"form": form, "address": person.email, "page": "notices"}
     return render(request, "readiness/notices.html", context, status=400 if form.errors else 200)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from datetime import UTC, datetime
+from datetime import date, timedelta
 
 import pytest
 from playwright.sync_api import expect
@@ -13,8 +12,6 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.conftest import PASSWORD, Server
 from tests.e2e.browsing import Person
 from tests.e2e.conftest import SHOP_ROWS, Portal, Team
-from tests.servers.receiver import Posts, serve_webhook
-from tests.servers.sentry_stub import TOKEN, SentryStub, make_event, make_group, serve_sentry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -67,33 +64,35 @@ def test_an_operator_connects_an_environment_and_sees_it_probed(team: Team, shop
     otto.look()
 
 
-def test_a_team_lead_ticks_comments_and_unticks_an_item(team: Team, shop: str) -> None:
-    lea = team.lea
+def test_a_team_lead_submits_comments_and_an_administrator_approves(team: Team, ada: Person, shop: str) -> None:
+    lea, title = team.lea, "Backup strategy documented"
     lea.visit("/")
     lea.follow_in(".fleet", "Shop production")
-    first = lea.page.get_by_role("button", name=re.compile("^Tick ")).first
-    title = (first.get_attribute("aria-label") or "").removeprefix("Tick ")
-
-    lea.press(f"Tick {title}")
-    expect(lea.page.locator("li.item", has_text=title)).to_contain_text(
-        re.compile(r"ticked by lea\s+(just now|\d+ s ago)")
-    )
-
-    lea.page.locator("li.item").get_by_role("link", name=title, exact=True).click()
+    lea.follow_in("li.item", title)
     expect(lea.page.get_by_role("heading", level=1)).to_have_text(title)
-    lea.look()
-    lea.page.get_by_label("Comment").fill("Seen on staging,\n<b>twice</b>.")
+    lea.press("Submit", status=400)
+    expect(lea.page.get_by_role("alert")).to_contain_text("wants a link or a file as evidence")
+    lea.page.locator("#evidence-file").set_input_files(
+        {"name": "strategy.md", "mimeType": "text/markdown", "buffer": b"Nightly, to another site."}
+    )
+    lea.press("Submit")
+    expect(lea.page.get_by_text("Somebody else has to approve it.")).to_be_visible()
+    expect(lea.page.get_by_role("button", name="Approve")).to_have_count(0)
+    lea.page.get_by_label("Comment").fill("Seen on staging,\n<b>twice</b>. @admin, please look.")
     lea.press("Comment")
-    lea.press("Untick")
 
-    history = lea.page.locator("section", has=lea.page.get_by_role("heading", name="Comments and history"))
-    expect(history.get_by_role("listitem")).to_have_count(3)
-    for place, what in enumerate(("unticked", "commented", "ticked")):
-        expect(history.get_by_role("listitem").nth(place)).to_contain_text(f"lea {what}")
+    ada.visit(f"{shop}items/backup_strategy/")
+    with ada.page.expect_download() as download:
+        ada.page.get_by_role("link", name="strategy.md").first.click()
+    assert download.value.path().read_bytes() == b"Nightly, to another site."
+    ada.page.get_by_label("Your word on it").fill("Read and agreed.")
+    ada.press("Approve")
+    expect(ada.page.locator("#standing .status").first).to_have_text("Verified")
+
+    history = ada.page.locator("section", has=ada.page.get_by_role("heading", name="Comments and history"))
+    for place, what in enumerate(("admin approved", "lea mentioned", "lea commented", "lea submitted", "lea attached")):
+        expect(history.get_by_role("listitem").nth(place)).to_contain_text(what)
     expect(history).to_contain_text("<b>twice</b>")
-    expect(
-        lea.page.get_by_text("Nobody has ticked it yet.").or_(lea.page.get_by_text("Unticked by lea"))
-    ).to_be_visible()
 
     lea.follow("Deutsch")
     expect(lea.page.get_by_role("heading", name="Warum")).to_be_visible()
@@ -101,6 +100,96 @@ def test_a_team_lead_ticks_comments_and_unticks_an_item(team: Team, shop: str) -
     lea.visit(shop)
     expect(lea.page.get_by_role("heading", name="HTTPS Setup")).to_be_visible()
     lea.follow("English")
+
+
+def test_two_browsers_at_one_item(team: Team, ada: Person, shop: str) -> None:
+    lea, item = team.lea, f"{shop}items/documentation/"
+    for person in (lea, ada):
+        person.visit(item)
+    lea.page.locator("#block summary").click()
+    lea.page.get_by_label("By what").fill("The author is ill.")
+    lea.press("Block")
+    expect(lea.page.locator("#standing .status").first).to_have_text("Blocked")
+
+    ada.page.locator("#evidence-note").fill("All is in the wiki.")
+    ada.page.locator("#evidence-url").fill("https://wiki.example.org/shop")
+    ada.press("Submit", status=409)
+    expect(ada.page.get_by_role("heading", level=1)).to_have_text("Somebody was first")
+    expect(ada.page.locator("#theirs")).to_contain_text("The author is ill.")
+    expect(ada.page.locator("#yours")).to_contain_text("All is in the wiki.")
+    lea.visit(item)
+    expect(lea.page.locator("#standing")).to_contain_text("The author is ill.")
+
+    ada.press("Send mine again")
+    expect(ada.page.locator("#standing")).to_contain_text("All is in the wiki.")
+    expect(ada.page.locator("#standing .status").first).to_have_text("Waits for approval")
+
+
+def test_an_environment_becomes_conditional_with_the_keyboard_and_four_eyes(team: Team, ada: Person, shop: str) -> None:
+    lea = team.lea
+    lea.visit(shop)
+    expect(lea.page.locator(".gate h2")).to_have_text("NO-GO")
+    choose_in_bulk(lea, "Ask for a waiver")
+    lea.page.get_by_label("Reason of the waiver").fill("The launch is fixed; nothing can verify this yet.")
+    lea.page.get_by_label("Risk of the waiver").fill("Found late.")
+    lea.page.get_by_label("Waived until").fill((date.today() + timedelta(days=30)).isoformat())
+    lea.press("Change the marked items")
+    expect(lea.page.locator(".gate h2")).to_have_text("NO-GO")
+
+    choose_in_bulk(lea, "Approve the waiver")
+    lea.press("Change the marked items")
+    expect(lea.page.get_by_text("Somebody else has to approve the waiver").first).to_be_visible()
+
+    ada.visit(shop)
+    choose_in_bulk(ada, "Approve the waiver")
+    ada.press("Change the marked items")
+    expect(ada.page.locator(".gate h2")).to_have_text("CONDITIONAL")
+    expect(ada.page.locator("#waived-items summary")).to_contain_text("waived")
+    team.sam.visit("/")
+    expect(team.sam.page.locator(".fleet .verdict").first).to_contain_text("CONDITIONAL")
+
+    ada.visit(f"{shop}items/https.certificates/")
+    ada.press("Revoke the waiver")
+    ada.visit(shop)
+    expect(ada.page.locator(".gate h2")).to_have_text("NO-GO")
+    expect(ada.page.locator(".gate")).to_contain_text("TLS certificates active")
+
+
+def choose_in_bulk(person: Person, action: str) -> None:
+    """Mark every item with the keyboard, and choose what to do with them."""
+    page = person.page
+    page.locator("#bulk-changes summary").focus()
+    page.keyboard.press("Enter")
+    for box in page.locator("input[name=item]").all():
+        box.focus()
+        page.keyboard.press("Space")
+    page.get_by_label("With the marked items").select_option(label=action)
+
+
+def test_an_administrator_lets_a_pipeline_in(ada: Person, portal: Portal, shop: str) -> None:
+    ada.visit("/")
+    ada.follow("Tokens")
+    ada.page.get_by_label("Name", exact=True).fill("Pipeline of the shop")
+    for scope in ("Read the gate", "Post facts", "Record deploys"):
+        ada.page.get_by_label(scope).check()
+    ada.press("Make the token")
+    secret = ada.page.get_by_label("Copy it now").input_value()
+    ada.visit("/tokens/")
+    assert secret not in ada.page.content()
+
+    api = f"{portal.url}/api/environments/shop-production"
+    headers = {"Authorization": f"Bearer {secret}"}
+    gate = ada.page.request.get(f"{api}/gate", headers=headers)
+    assert (gate.status, gate.json()["verdict"]) == (409, "NO-GO")
+    assert {reason["url"].startswith(f"{portal.url}/environments/") for reason in gate.json()["reasons"]} == {True}
+    assert ada.page.request.post(f"{api}/deploys", headers=headers, data={"release": "2026.11.24"}).status == 201
+    ada.visit(shop)
+    expect(ada.page.locator(".activity")).to_contain_text("token Pipeline of the shop deployed 2026.11.24")
+    ada.visit(f"{shop}probes/http/")
+    expect(ada.page.get_by_text("2026.11.24, recorded by token Pipeline of the shop")).to_be_visible()
+    ada.visit("/tokens/")
+    ada.press("Revoke Pipeline of the shop")
+    assert ada.page.request.get(f"{api}/gate", headers=headers).status == 401
 
 
 def test_an_operator_backs_up_sees_it_proven_and_restores(team: Team, shop: str, shop_server: Server) -> None:
@@ -146,7 +235,7 @@ def test_a_stakeholder_sees_the_dashboards_and_nothing_else(team: Team, shop: st
     for page in ("Backups", "People", "Admin"):
         expect(sam.page.get_by_role("navigation", name="Main").get_by_role("link", name=page)).to_have_count(0)
     sam.follow_in(".fleet", "Shop production")
-    expect(sam.page.get_by_role("button", name=re.compile("Tick|Probe|Back up"))).to_have_count(0)
+    expect(sam.page.get_by_role("button", name=re.compile("Submit|Change|Probe|Back up"))).to_have_count(0)
     sam.visit(f"{shop}probes/")
 
     closed = ["/backups/", "/backups/1/", "/backups/of/shop-production/", f"{shop}settings/", f"{shop}probes/http/"]
@@ -196,57 +285,3 @@ def test_the_logs_hold_no_error_and_no_secret(portal: Portal, shop: str, shop_se
         complaint = re.search(r"(?m)^.* (ERROR|CRITICAL) .*(\n.*){,40}", text)
         assert complaint is None, f"{name}: {complaint[0]}"
         assert not [secret for secret in secrets if secret in text], name
-
-
-def test_an_operator_connects_a_tracker_and_is_told_of_a_new_issue(team: Team, shop: str) -> None:
-    otto, posts = team.otto, Posts()
-    stub = SentryStub([make_group(1)], {"1": [make_event(1)]})
-    with serve_webhook(posts) as hook, serve_sentry(stub) as sentry:
-        otto.visit("/alerts/channels/add/")
-        otto.page.get_by_label("Name").fill("Team hook")
-        otto.page.get_by_label("Kind").select_option("webhook")
-        otto.page.get_by_label("Address").fill(hook.url)
-        otto.press("Save")
-        otto.press("Test Team hook")
-        assert posts.received[0][1]["reason"] == "test"
-        otto.follow("Change New issue at error or fatal")
-        otto.page.get_by_label("Team hook").check()
-        otto.press("Save")
-
-        otto.visit(f"{shop}tracker/")
-        otto.page.get_by_label("Provider").select_option("sentry")
-        otto.page.get_by_label("URL").fill(f"http://127.0.0.1:{sentry.port}")
-        otto.page.get_by_label("Organization").fill("acme")
-        otto.page.get_by_label("Token").fill(TOKEN)
-        otto.page.get_by_label("Plain HTTP and private addresses").check()
-        otto.press("Test")
-        expect(otto.page.get_by_text("All fine")).to_be_visible()
-        # What was typed stays, except the token; projects can be picked from what the test has found.
-        assert otto.page.locator("#projects option").get_attribute("value") == "shop-api"
-        otto.page.get_by_label("Token").fill(TOKEN)
-        otto.page.get_by_label("Backend project").fill("shop-api")
-        otto.press("Save")
-        expect(otto.page.get_by_role("link", name="ValueError: number 1")).to_be_visible(timeout=60_000)
-        otto.look()
-
-        stub.events["2"] = [make_event(0)]
-        stub.issues.append(make_group(2, firstSeen=datetime.now(UTC).isoformat()))
-        ends = time.monotonic() + 90
-        while len(posts.received) < 2:
-            assert time.monotonic() < ends, "nobody was told of the new issue within 90 seconds"
-            time.sleep(0.2)
-    assert posts.received[1][1]["alerts"][0]["title"] == "ValueError: number 2"
-    otto.visit("/alerts/")
-    otto.press("Acknowledge ValueError: number 2")
-    expect(otto.page.get_by_text("acknowledged by otto")).to_be_visible()
-
-
-def test_a_stakeholder_asks_for_the_weekly_mail(team: Team) -> None:
-    team.sam.visit("/")
-    team.sam.follow("Notices")
-    team.sam.page.get_by_label("A weekly summary").check()
-    team.sam.page.get_by_label("Language").select_option("de")
-    team.sam.press("Save")
-
-    team.sam.visit("/alerts/mine/")
-    expect(team.sam.page.get_by_label("A weekly summary")).to_be_checked()

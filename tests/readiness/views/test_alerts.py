@@ -144,6 +144,9 @@ def test_it_shows_who_was_told_after_channel_and_rule_are_gone(alert: Alert, ott
 
 def test_it_keeps_what_each_person_wants(sam: User, sign_in: SignIn) -> None:
     browser = sign_in(sam)
+    User.objects.filter(pk=sam.pk).update(email="")
+    assert reverse("account_email") in browser.get(reverse("my_notices")).content.decode()
+    User.objects.filter(pk=sam.pk).update(email="sam@example.org")
     check(browser.get(reverse("my_notices")))
 
     browser.post(reverse("my_notices"), {"language": "de", "wants_weekly": "on"})

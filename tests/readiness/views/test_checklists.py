@@ -181,6 +181,27 @@ def test_a_waiver_is_asked_for_approved_and_revoked_in_the_browser(
     assert approving.post(decide, {"decision": "forget"}).status_code == 400
 
 
+def test_several_items_are_waived_at_once_by_two_people(
+    shop: Environment, lea: User, ada: User, sign_in: SignIn
+) -> None:
+    url, marked = reverse("change_items", args=["shop"]), [f"{AUTOMATIC}@0", "testing.login@0"]
+    wanted = {"reason": "No time left.", "risk": "Little.", "expires_on": timezone.localdate().isoformat()}
+    asking = sign_in(lea)
+    assert "A waiver needs its last day." in read_text(
+        asking.post(url, {**wanted, "action": "waive", "item": marked, "expires_on": ""}, follow=True)
+    )
+    asking.post(url, {**wanted, "action": "waive", "item": marked})
+    assert list(Waiver.objects.values_list("state", flat=True)) == ["pending", "pending"]
+    own = read_text(asking.post(url, {"action": "approve_waiver", "item": marked}, follow=True))
+    assert own.count("Somebody else has to approve") == 2
+
+    answer = sign_in(ada).post(url, {"action": "approve_waiver", "item": [*marked, "local_run@0"]}, follow=True)
+
+    assert "2 items changed." in read_text(answer)
+    assert "local_run: There is no waiver to approve." in read_text(answer)
+    assert list(Waiver.objects.values_list("state", "approver_name")) == [("approved", "ada")] * 2
+
+
 def test_it_names_an_unknown_item(shop: Environment, lea: User, sign_in: SignIn) -> None:
     browser = sign_in(lea)
 
