@@ -238,5 +238,5 @@ class NoticeSettingsAdmin(ReadOnlyAdmin):
 
 @admin.register(models.GateSeen)
 class GateSeenAdmin(ReadOnlyAdmin):
-    list_display = ["environment", "is_go", "seen_at"]
+    list_display = ["environment", "verdict", "seen_at"]
     list_select_related = ["environment"]

@@ -69,7 +69,7 @@ KINDS = {
             "WAL hinkt nach: Standby, Slot oder Archivierung",
             cooldown_minutes=30,
         ),
-        Kind("gate_fell", "An environment is NO-GO again", "Eine Umgebung ist wieder NO-GO"),
+        Kind("gate_fell", "The verdict of an environment falls", "Der Stand einer Umgebung fällt"),
         Kind(
             "waiver_ending",
             "A waiver ends soon",

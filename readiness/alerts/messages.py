@@ -139,10 +139,15 @@ def read_language(notification: Notification) -> str:
         return "en"
 
 
+def link_to(name: str, *arguments: object) -> str:
+    """The whole address of one of the portal's pages."""
+    return f"{settings.SITE_URL}{reverse(name, args=arguments)}"
+
+
 def acknowledge_url(alert: Alert) -> str:
     """The signed link with which whoever got the message says that they have seen it."""
     token = signing.dumps(alert.pk, salt=ACKNOWLEDGE_SALT)
-    return f"{settings.SITE_URL}{reverse('acknowledge_by_link', args=[token])}"
+    return link_to("acknowledge_by_link", token)
 
 
 def read_acknowledge_token(token: str) -> int | None:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Q
-from django.urls import reverse
 from django.utils import timezone
 
+from readiness.alerts.messages import link_to
 from readiness.checklists.assessment import assess
 from readiness.checklists.assigned_template import template_of
 from readiness.checklists.life import State
@@ -176,13 +175,12 @@ _LABELS = {
 def _describe(notice: Notice, template: Template) -> dict[str, Any]:
     titles = {item.key: item.title for item in template.items}
     title = titles.get(notice.item_key, Text(en=notice.item_key, de=notice.item_key))
-    path = reverse("item", args=[notice.environment.slug, notice.item_key])
     return {
         "title": f"{notice.environment.name}: {title.en}",
         "title_de": f"{notice.environment.name}: {title.de}",
         "lines": _list_lines(notice, "en"),
         "lines_de": _list_lines(notice, "de"),
-        "link": f"{settings.SITE_URL}{path}",
+        "link": link_to("item", notice.environment.slug, notice.item_key),
     }
 
 

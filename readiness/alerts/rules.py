@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
-from django.urls import reverse
 
 from readiness.alerts.conditions import JUDGES, gather, judge_conditions, list_applicable
+from readiness.alerts.gates import evaluate_gates
 from readiness.alerts.incidents import Silences, load_silences, open_alert, resolve_alert
-from readiness.checklists.assessment import Assessment, assess
+from readiness.alerts.messages import link_to
+from readiness.checklists.assessment import assess
 from readiness.checklists.gate import KIND_TITLES
-from readiness.models import Alert, AlertRule, Environment, GateSeen, StatusChange, TrackerIssue
+from readiness.models import Alert, AlertRule, Environment, StatusChange, TrackerIssue
 from readiness.trackers.events import is_own
 
 BATCH = 500
@@ -83,12 +83,12 @@ def evaluate_conditions(now: datetime) -> int:
                 continue
             judged += 1
             for condition in conditions:
-                facts = {"title_de": condition.title_de, "link": _link("environment", environment.slug)}
+                facts = {"title_de": condition.title_de, "link": link_to("environment", environment.slug)}
                 facts |= condition.facts
                 open_alert(rule, environment, condition.subject, condition.title, now, facts, silences=silences)
             for subject in open_subjects.get((rule.pk, environment.pk), set()) - {one.subject for one in conditions}:
                 resolve_alert(rule, environment, subject, now, silences=silences)
-    _evaluate_gates([rule for rule in rules if rule.kind == "gate_fell"], assessments, now)
+    evaluate_gates([rule for rule in rules if rule.kind == "gate_fell"], assessments, now)
     return judged
 
 
@@ -115,7 +115,7 @@ def _apply_change(rule: AlertRule, change: StatusChange, silences: Silences, now
         said = change.summary or change.to_status
         facts = {
             "title_de": f"{title} schlägt an: {said}",
-            "link": _link("environment_probes", change.environment.slug),
+            "link": link_to("environment_probes", change.environment.slug),
             "first_seen": change.at.isoformat(),
         }
         open_alert(
@@ -150,32 +150,9 @@ def _apply_issue(rule: AlertRule, issue: TrackerIssue, now: datetime) -> None:
         "browsers": [str(name) for name in names],
         # An event that the portal sent to test a DSN proves nothing about the application.
         "is_application": is_own(issue.detail),
-        "link": _link("tracker_issue", issue.tracker.environment.slug, issue.pk),
+        "link": link_to("tracker_issue", issue.tracker.environment.slug, issue.pk),
     }
     open_alert(rule, issue.tracker.environment, f"issue:{issue.pk}", issue.title, now, facts)
-
-
-def _evaluate_gates(rules: Sequence[AlertRule], assessments: Mapping[int, Assessment], now: datetime) -> None:
-    """Compares each verdict with the one before; the memory moves in the transaction that opens the alert."""
-    before = dict(GateSeen.objects.filter(environment_id__in=list(assessments)).values_list("environment_id", "is_go"))
-    for environment_id, assessment in assessments.items():
-        is_go = assessment.decision.verdict.may_go_live
-        if before.get(environment_id) is is_go:
-            continue
-        environment = assessment.environment
-        with transaction.atomic():
-            GateSeen.objects.update_or_create(environment=environment, defaults={"is_go": is_go, "seen_at": now})
-            for rule in list_applicable(rules, environment_id):
-                if is_go:
-                    resolve_alert(rule, environment, "gate", now)
-                elif before.get(environment_id) is True:
-                    count = len(assessment.decision.blockers)
-                    title = f"NO-GO: {count} {'reason' if count == 1 else 'reasons'}"
-                    facts = {
-                        "title_de": f"NO-GO: {count} {'Grund' if count == 1 else 'Gründe'}",
-                        "link": _link("environment", environment.slug),
-                    }
-                    open_alert(rule, environment, "gate", title, now, facts)
 
 
 def _load_rules(*kinds: str) -> list[AlertRule]:
@@ -189,7 +166,3 @@ def _list_open(rules: Sequence[AlertRule]) -> dict[tuple[int, int | None], set[s
     for rule_id, environment_id, subject in rows.values_list("rule_id", "environment_id", "subject"):
         found.setdefault((rule_id, environment_id), set()).add(subject)
     return found
-
-
-def _link(name: str, *arguments: object) -> str:
-    return f"{settings.SITE_URL}{reverse(name, args=arguments)}"

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.contrib.auth.models import User
-from django.urls import reverse
 from django.utils import timezone
 
+from readiness.alerts.messages import link_to
 from readiness.checklists.assessment import Assessment, assess
 from readiness.models import Alert, Environment, Notification
 from readiness.trackers.facts import TrackerFacts, read_tracker_facts
@@ -67,7 +66,7 @@ def _summarise(now: datetime) -> dict[str, object]:
         "title_de": f"{ready} von {len(each)} Umgebungen sind GO",
         "lines": _list_lines(each, _WORDS["en"]),
         "lines_de": _list_lines(each, _WORDS["de"]),
-        "link": f"{settings.SITE_URL}{reverse('dashboard')}",
+        "link": link_to("dashboard"),
     }
 
 

@@ -28,6 +28,20 @@ def note_when_people_were_told(apps, schema_editor):
     apps.get_model("readiness", "Alert").objects.filter(held_back="").update(told_at=F("opened_at"))
 
 
+def end_alerts_of_the_verdict_before(apps, schema_editor):
+    """Their subject is another one now; what still holds is noticed when the verdict falls again."""
+    from django.utils import timezone
+
+    apps.get_model("readiness", "Alert").objects.filter(subject="gate", resolved_at=None).update(
+        resolved_at=timezone.now()
+    )
+
+
+def check_constraints_now():
+    """Rows that were changed keep PostgreSQL from altering their tables until their foreign keys are checked."""
+    return migrations.RunSQL("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED", migrations.RunSQL.noop)
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -36,6 +50,16 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # Whether it was GO or CONDITIONAL nobody wrote down: it is looked at anew, within a minute.
+        migrations.RunSQL("DELETE FROM readiness_gateseen", migrations.RunSQL.noop),
+        check_constraints_now(),
+        migrations.RemoveField(model_name='gateseen', name='is_go'),
+        migrations.AddField(
+            model_name='gateseen',
+            name='verdict',
+            field=models.CharField(default='', max_length=11),
+            preserve_default=False,
+        ),
         migrations.CreateModel(
             name='NoticeSettings',
             fields=[
@@ -153,6 +177,8 @@ class Migration(migrations.Migration):
             model_name='oncallturn',
             constraint=models.UniqueConstraint(fields=('rota', 'position'), name='on_call_place_once'),
         ),
+        migrations.RunPython(end_alerts_of_the_verdict_before, migrations.RunPython.noop),
         migrations.RunPython(note_when_people_were_told, migrations.RunPython.noop),
         migrations.RunPython(create_new_standard_rules, migrations.RunPython.noop),
+        check_constraints_now(),
     ]

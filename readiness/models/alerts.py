@@ -243,11 +243,11 @@ class GateSeen(models.Model):
     """The verdict of an environment when it was last looked at, to notice when it falls."""
 
     environment = models.OneToOneField(Environment, on_delete=models.CASCADE, related_name="gate_seen")
-    is_go = models.BooleanField()
+    verdict = models.CharField(max_length=11)
     seen_at = models.DateTimeField()
 
     class Meta:
         ordering = ["environment_id"]
 
     def __str__(self) -> str:
-        return "GO" if self.is_go else "NO-GO"
+        return self.verdict

@@ -159,7 +159,7 @@ def told(shop: Environment) -> Environment:
         alert=alert, channel=channel, reason="opened", key="1", due_at=timezone.now(), facts={"title": "s3cret"}
     )
     NoticeSettings.objects.create(person=User.objects.get(username="ada"))
-    GateSeen.objects.create(environment=shop, is_go=True, seen_at=timezone.now())
+    GateSeen.objects.create(environment=shop, verdict="GO", seen_at=timezone.now())
     return shop
 
 

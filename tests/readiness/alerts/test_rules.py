@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from django.utils import timezone
 
 from backups.models import BackupSchedule
-from readiness.alerts import incidents, removing, rules
+from readiness.alerts import gates, incidents, removing, rules
+from readiness.checklists.assessment import assess
+from readiness.checklists.gate import Verdict
 from readiness.models import (
     Alert,
     AlertRule,
@@ -406,16 +409,43 @@ def test_it_says_that_a_tracker_drops_events(
     assert Alert.objects.count() == count
 
 
-def test_it_notices_a_gate_that_falls(db: None) -> None:
+def test_it_notices_a_gate_that_falls_from_go(db: None) -> None:
     ready = make_ready("ready")
-    make_rule("gate_fell", make_channel("https://hook.example.org/"))
-    GateSeen.objects.create(environment=ready, is_go=True, seen_at=timezone.now())
-    make_state(ready, "http", "fail", reason="bad_status")
+    # Beside the others: without them the alert that the checklist wants acknowledged would go too.
+    AlertRule.objects.update(is_enabled=False)
+    AlertRule.objects.create(name="gate", kind="gate_fell")
+    rules.evaluate_conditions(timezone.now())
+    assert GateSeen.objects.get().verdict == "GO"
+    make_state(ready, "http", "fail", data={"endpoints": [{"role": "frontend", "status_code": 502}]})
 
     rules.evaluate_conditions(timezone.now())
     rules.evaluate_conditions(timezone.now())
 
-    assert Alert.objects.get().title.startswith("NO-GO")
+    alert = Alert.objects.get(subject="gate:NO-GO")
+    assert alert.title.startswith("NO-GO, was GO: ")
+    make_state(ready, "http")
+    rules.evaluate_conditions(timezone.now())
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+
+
+def test_it_notices_each_step_down_and_each_step_up(db: None) -> None:
+    ready = make_ready("ready")
+    rule = make_rule("gate_fell", make_channel("https://hook.example.org/"))
+    now = timezone.now()
+    assessment = assess([ready], now)[ready.pk]
+
+    def turn(verdict: Verdict) -> list[str]:
+        decision = replace(assessment.decision, verdict=verdict)
+        gates.evaluate_gates([rule], {ready.pk: replace(assessment, decision=decision)}, now)
+        return list(Alert.objects.filter(resolved_at=None).order_by("pk").values_list("subject", flat=True))
+
+    assert turn(Verdict.GO) == []
+    assert turn(Verdict.CONDITIONAL) == ["gate:CONDITIONAL"]
+    assert turn(Verdict.NO_GO) == ["gate:CONDITIONAL", "gate:NO-GO"]
+    assert turn(Verdict.CONDITIONAL) == ["gate:CONDITIONAL"]
+    assert turn(Verdict.GO) == []
+    assert Alert.objects.order_by("pk").last().title.startswith("NO-GO, was CONDITIONAL")  # type: ignore[union-attr]
 
 
 def test_it_does_not_call_a_new_environment_fallen(shop: Environment) -> None:
