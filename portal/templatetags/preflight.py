@@ -94,6 +94,12 @@ def standing_status(standing: ItemStanding) -> SafeString:
 
 
 @register.simple_tag
+def item_title(checklist: Template, key: str, language: str) -> str:
+    """What an item of a checklist is called."""
+    return checklist.item(key).title.for_language(language)
+
+
+@register.simple_tag
 def item_state(state: str) -> SafeString:
     """A state of an item by itself."""
     return status(*ITEM_STATES[state])

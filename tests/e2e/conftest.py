@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +62,17 @@ class Portal:
 @pytest.fixture(scope="session")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """The product from nothing, as somebody starts it who has just cloned it; no demonstration."""
-    var_dir = tmp_path_factory.mktemp("e2e") / "var"
+    with run_portal(tmp_path_factory.mktemp("e2e") / "var", DEMO="0") as portal:
+        yield portal
+
+
+@contextmanager
+def run_portal(var_dir: Path, **own: str) -> Iterator[Portal]:
+    """`make run` in a directory and on a port of its own, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own = {"PORTAL_VAR": str(var_dir), "PORT": str(port), "DEMO": "0"}
+    own |= {"PORTAL_VAR": str(var_dir), "PORT": str(port)}
     process = subprocess.Popen(
         [sys.executable, "manage.py", "run"],
         cwd=PROJECT,
@@ -147,6 +154,18 @@ def choose_password(person: Person, link: str) -> None:
     for field in ("New Password", "New Password (again)"):
         person.page.get_by_label(field, exact=True).fill(person.password)
     person.press("Change Password")
+
+
+def choose_in_bulk(person: Person, action: str, *, without: str = "nothing") -> None:
+    """Mark items with the keyboard, but those in the state ``without``, and choose what to do with them."""
+    page = person.page
+    page.locator("#bulk-changes summary").focus()
+    page.keyboard.press("Enter")
+    rows = page.locator("li.item").filter(has_not=page.locator(".status", has_text=without))
+    for box in rows.locator("input[name=item]").all():
+        box.focus()
+        page.keyboard.press("Space")
+    page.get_by_label("With the marked items").select_option(label=action)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.conftest import PASSWORD, Server
 from tests.e2e.browsing import Person
-from tests.e2e.conftest import SHOP_ROWS, Portal, Team
+from tests.e2e.conftest import SHOP_ROWS, Portal, Team, choose_in_bulk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -153,17 +153,6 @@ def test_an_environment_becomes_conditional_with_the_keyboard_and_four_eyes(team
     ada.visit(shop)
     expect(ada.page.locator(".gate h2")).to_have_text("NO-GO")
     expect(ada.page.locator(".gate")).to_contain_text("TLS certificates active")
-
-
-def choose_in_bulk(person: Person, action: str) -> None:
-    """Mark every item with the keyboard, and choose what to do with them."""
-    page = person.page
-    page.locator("#bulk-changes summary").focus()
-    page.keyboard.press("Enter")
-    for box in page.locator("input[name=item]").all():
-        box.focus()
-        page.keyboard.press("Space")
-    page.get_by_label("With the marked items").select_option(label=action)
 
 
 def test_an_administrator_lets_a_pipeline_in(ada: Person, portal: Portal, shop: str) -> None:

@@ -160,6 +160,8 @@ def _refusal(item: Item, state: ItemState, action: Action, by: AbstractBaseUser)
         return f"“{item.title.en}” is verified by facts alone and cannot be moved by hand."
     if not is_possible(action, State(state.state)):
         return f"“{item.title.en}” is {state.get_state_display()}, so this is not possible now."
+    if action is Action.REOPEN and state.state == State.SUBMITTED and state.submitter_id != by.pk:
+        return "Only whoever submitted it can take it back; everybody else can send it back."
     if action is Action.APPROVE:
         if state.submitter_id == by.pk or (state.submitter_id is None and state.submitter_name == by.get_username()):
             return "Somebody else has to approve what you submitted."

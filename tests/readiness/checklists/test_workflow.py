@@ -91,6 +91,14 @@ def test_whoever_submitted_cannot_approve(shop: Environment, lea: User) -> None:
     assert read(shop).state == State.SUBMITTED
 
 
+def test_only_the_submitter_takes_a_submission_back(shop: Environment, lea: User, ada: User) -> None:
+    take(shop, Action.SUBMIT, lea, evidence=LINK)
+
+    with pytest.raises(WorkflowError, match="Only whoever submitted it can take it back"):
+        take(shop, Action.REOPEN, ada)
+    assert take(shop, Action.REOPEN, lea).state == State.TODO
+
+
 def test_two_approvals_take_two_other_people(
     shop: Environment, lea: User, ada: User, otto: User, two_approvals: None
 ) -> None:
