@@ -7,7 +7,7 @@ events, and however often this runs and whenever it is killed, each is told once
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,24 +48,20 @@ class Notice:
 
 def tell_people(now: datetime) -> int:
     """Writes a notification for everybody whom something new concerns and who wants to hear it; returns how many."""
-    notices = [*_find_news(now), *_find_overdue(now)]
-    keys = {_make_key(notice): notice for notice in notices}
-    known = set(Notification.objects.filter(key__in=keys).values_list("key", flat=True))
-    fresh = {key: notice for key, notice in keys.items() if key not in known}
+    fresh = _leave_out_the_told([*_find_news(now), *_find_overdue(now)])
     if not fresh:
         return 0
-    listeners = _find_listeners({notice.person_id for notice in fresh.values()})
-    templates: dict[int, Template] = {}
+    environments = {notice.environment.pk: notice.environment for notice in fresh.values()}
+    templates = {pk: template_of(environment) for pk, environment in environments.items()}
     rows = [
         Notification(
             person_id=notice.person_id,
             reason=notice.reason,
             key=key,
             due_at=now,
-            facts=_describe(notice, templates.setdefault(notice.environment.pk, template_of(notice.environment))),
+            facts=_describe(notice, templates[notice.environment.pk]),
         )
         for key, notice in fresh.items()
-        if notice.person_id in listeners
     ]
     Notification.objects.bulk_create(rows, ignore_conflicts=True)
     return len(rows)
@@ -128,26 +124,44 @@ def _list_concerned(event: ItemEvent, waiting: _Waiting) -> list[tuple[int, str]
 
 def _find_overdue(now: datetime) -> Iterator[Notice]:
     """Items past their day whose owner has to hear it, once for each day that was set."""
-    today = timezone.localdate(now)
-    late = list(
-        ItemState.objects.filter(
-            due_on__lt=today, owner__isnull=False, environment__retired_at__isnull=True
-        ).select_related("environment")
+    late = ItemState.objects.filter(
+        due_on__lt=timezone.localdate(now), owner__isnull=False, environment__retired_at__isnull=True
+    ).select_related("environment")
+    notices = _leave_out_the_told(
+        [
+            Notice(
+                item.owner_id,
+                "overdue",
+                f"overdue:{item.pk}:{item.due_on}",
+                item.environment,
+                item.key,
+                text=str(item.due_on),
+            )
+            for item in late
+            if item.owner_id is not None
+        ]
     )
-    if not late:
+    if not notices:
         return
     # Facts decide about many items: whether one is done is not in its row.
-    assessments = assess(list({item.environment_id: item.environment for item in late}.values()), now)
+    assessments = assess(list({one.environment.pk: one.environment for one in notices.values()}.values()), now)
     done = {
         (pk, standing.item.key)
         for pk, assessment in assessments.items()
         for standing in assessment.standings
         if standing.is_done
     }
-    for item in late:
-        if (item.environment_id, item.key) not in done and item.owner_id is not None:
-            about = f"overdue:{item.pk}:{item.due_on}"
-            yield Notice(item.owner_id, "overdue", about, item.environment, item.key, text=str(item.due_on))
+    yield from (one for one in notices.values() if (one.environment.pk, one.item_key) not in done)
+
+
+def _leave_out_the_told(notices: Sequence[Notice]) -> dict[str, Notice]:
+    """By key, those whose person wants to hear them and has not been told yet."""
+    keys = {_make_key(notice): notice for notice in notices}
+    if not keys:
+        return {}
+    known = set(Notification.objects.filter(key__in=keys).values_list("key", flat=True))
+    listeners = _find_listeners({notice.person_id for notice in notices})
+    return {key: one for key, one in keys.items() if key not in known and one.person_id in listeners}
 
 
 def _list_holders(permission: str) -> list[int]:
