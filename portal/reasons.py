@@ -14,8 +14,9 @@ SectionReasons = tuple[tuple[Section, tuple[Reason, ...]], ...]
 
 @dataclass(frozen=True)
 class GroupedReasons:
-    """``blockers`` make it NO-GO, ``conditions`` make it CONDITIONAL; both by section, in the template's order."""
+    """What is wrong about must items first, then ``blockers`` that are merely open, then ``conditions``, by section."""
 
+    urgent: tuple[Reason, ...]
     blockers: SectionReasons
     conditions: SectionReasons
 
@@ -30,13 +31,14 @@ class GroupedReasons:
     @property
     def is_long(self) -> bool:
         """Whether the items are better folded."""
-        return self.blocker_count >= FOLDED_FROM
+        return len(self.urgent) + self.blocker_count >= FOLDED_FROM
 
 
 def group_reasons(reasons: Sequence[Reason], template: Template) -> GroupedReasons:
     """The reasons in the order in which they are best read; each section keeps the order it is given."""
     return GroupedReasons(
-        blockers=_by_section([reason for reason in reasons if reason.is_blocker], template),
+        urgent=tuple(reason for reason in reasons if reason.is_blocker and reason.is_urgent),
+        blockers=_by_section([one for one in reasons if one.is_blocker and not one.is_urgent], template),
         conditions=_by_section([reason for reason in reasons if not reason.is_blocker], template),
     )
 

@@ -92,7 +92,9 @@ def assess(
     # The connection itself is not read: pages neither need nor decrypt it.
     databases = _group(Database.objects.filter(environment_id__in=ids).defer("dsn"))
     states = _group(ProbeState.objects.filter(environment_id__in=ids))
-    claims = _group(ItemState.objects.filter(environment_id__in=ids).select_related("changed_by", "owner"))
+    # What nobody has touched yet says nothing.
+    touched = ItemState.objects.filter(environment_id__in=ids).exclude(version=0, state=State.TODO)
+    claims = _group(touched.select_related("changed_by", "owner"))
     waivers = _group(Waiver.objects.filter(environment_id__in=ids, state=Waiver.State.APPROVED))
     posted = _group(PostedFact.objects.filter(environment_id__in=ids))
     trackers = read_tracker_facts(ids, now)

@@ -54,12 +54,18 @@ class Reason:
         """Whether it alone makes the verdict NO-GO; the others make it CONDITIONAL."""
         return self.severity is Severity.MUST
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether something is wrong, and not merely still to be done."""
+        return self.state in {State.FAILING, State.STALE, State.BLOCKED}
+
 
 @dataclass(frozen=True)
 class Decision:
     """The verdict of one environment at ``evaluated_at``.
 
-    ``reasons`` are the open items without a waiver, must before should; ``waivers`` are those in force on open items.
+    ``reasons`` are the open items without a waiver, must before should, and of each what facts are against first;
+    ``waivers`` are those in force on open items.
     ``evidence_oldest_at`` is when the oldest fact was observed that the verdict rests on, None when there is none.
     ``blind_spots`` says in one sentence each why nobody can tell; then the verdict is NO-GO, whatever else holds.
     """
@@ -94,9 +100,7 @@ def decide(standings: Sequence[ItemStanding], now: datetime, blind_spots: Sequen
     """
     open_ones = [one for one in standings if not one.state.is_done and one.item.severity is not Severity.OPTIONAL]
     waived = [one.waiver for one in open_ones if one.waiver is not None]
-    reasons = tuple(
-        sorted((_reason(one) for one in open_ones if one.waiver is None), key=lambda reason: not reason.is_blocker)
-    )
+    reasons = tuple(sorted((_reason(one) for one in open_ones if one.waiver is None), key=_urgency))
     spots = [*blind_spots]
     if any(one.is_out_of_date for one in open_ones if one.waiver is None and one.item.severity is Severity.MUST):
         spots.append("Evidence is out of date.")
@@ -115,6 +119,10 @@ def decide(standings: Sequence[ItemStanding], now: datetime, blind_spots: Sequen
         evidence_oldest_at=min((at for at in observed if at is not None), default=None),
         blind_spots=tuple(spots),
     )
+
+
+def _urgency(reason: Reason) -> tuple[bool, bool]:
+    return not reason.is_blocker, not reason.is_urgent
 
 
 def _reason(standing: ItemStanding) -> Reason:

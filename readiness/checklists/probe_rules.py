@@ -228,6 +228,24 @@ def certificates_are_good(facts: Facts) -> Evidence:
     return _from_probe(facts, "tls", "Add an endpoint.", judge)
 
 
+def shows_no_stack_trace(facts: Facts) -> Evidence:
+    """A malformed request to each API is answered without a stack trace."""
+    missing = "Add the API’s URL."
+    if "api" not in facts.roles:
+        return unknown(missing)
+
+    def judge(fact: ProbeFact) -> Evidence:
+        apis = [endpoint for endpoint in fact.data.get("endpoints", []) if endpoint.get("role") == "api"]
+        shown = [endpoint.get("stack_trace") for endpoint in apis]
+        if True in shown:
+            return _outcome(False, "A malformed request is answered with a stack trace.", fact)
+        if not shown or None in shown:
+            return unknown("The API did not answer a malformed request.", fact.observed_at)
+        return _outcome(True, "A malformed request is answered without a stack trace.", fact)
+
+    return _from_probe(facts, "http", missing, judge)
+
+
 def redirects_to_https(facts: Facts) -> Evidence:
     def judge(fact: ProbeFact) -> Evidence:
         found = [finding for finding in fact.findings if finding.get("id") == "https_redirect"]

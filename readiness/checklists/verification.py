@@ -90,9 +90,10 @@ class ItemStanding:
 
     @property
     def since(self) -> datetime | None:
-        """When the item came into its stored state, or else when its facts were observed."""
-        if self.claim.since is None or self.state in {State.FAILING, State.UNVERIFIABLE}:
-            return self.claim.since if self.evidence is None else self.evidence.observed_at
+        """When the item came into its stored state, unless facts say otherwise since: then when they were observed."""
+        is_contradicted = self.claim.state is State.VERIFIED and not self.is_done
+        if self.evidence is not None and (self.claim.since is None or is_contradicted):
+            return self.evidence.observed_at
         return self.claim.since
 
     @property
@@ -119,6 +120,7 @@ RULES: Mapping[str, Rule] = {
     "http.frontend_answers": Rule(Need.FRONTEND, probes.endpoint_is_up("frontend", "Add the frontend’s URL.")),
     "http.api_healthy": Rule(Need.API, probes.endpoint_is_up("api", "Add the API’s URL with its health path.")),
     "http.health_path": Rule(Need.API, probes.health_path_answers),
+    "http.no_stack_trace": Rule(Need.API, probes.shows_no_stack_trace),
     "http.redirects": Rule(Need.FRONTEND, probes.redirects_to_https),
     "http.custom_domain": Rule(Need.FRONTEND, probes.domain_is_own),
     "tls.trusted": Rule(Need.FRONTEND, probes.certificates_are_good),

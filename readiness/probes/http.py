@@ -1,4 +1,7 @@
-"""The http probe: requests every endpoint of an environment by its role; judges status, HTTPS redirect and latency."""
+"""The http probe: requests every endpoint of an environment by its role; judges status, HTTPS redirect and latency.
+
+Of an API it also asks for an address that cannot be decoded, to see whether errors show where the code broke.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,11 +24,15 @@ from readiness.probes.base import (
 )
 from readiness.probes.http_client import Response, follow_redirects, redirect_location, send_request
 from readiness.probes.side_by_side import observe_side_by_side
+from readiness.probes.stack_traces import holds_stack_trace
 from readiness.probes.web_targets import parse_web_target
 
 SLOW_MS = 2_000.0
 TOO_SLOW_MS = 8_000.0
 CONTENT_BYTES = 1_000_000
+TRACE_BYTES = 64_000
+# Half a character: no router can decode it, so that whatever handles errors answers. It changes nothing anywhere.
+MALFORMED_PATH = "/%E0%A4%A"
 # A plain-HTTP port that nobody listens on lets no visitor in unencrypted.
 _NO_PLAIN_HTTP = {ErrorReason.REFUSED, ErrorReason.UNREACHABLE, FailReason.CLOSED}
 
@@ -44,7 +51,10 @@ class RequestFailure:
 
 @dataclass(frozen=True, slots=True)
 class EndpointObservation:
-    """The chain of answers of one endpoint (or the failure), and what its plain-HTTP port says on a first request."""
+    """The chain of answers of one endpoint (or the failure), and what its plain-HTTP port says on a first request.
+
+    `malformed` is an API's answer to an address that cannot be decoded, None when there was none.
+    """
 
     endpoint: TargetEndpoint
     url: str
@@ -53,6 +63,7 @@ class EndpointObservation:
     plain_answers: tuple[Response, ...] = ()
     plain_failure: RequestFailure | None = None
     plain_url: str | None = None
+    malformed: Response | None = None
 
 
 class HttpProbe:
@@ -101,7 +112,16 @@ def _observe_endpoint(endpoint: TargetEndpoint, door: net.Door) -> EndpointObser
     plain_failure = None
     if plain_url is not None:
         plain_answers, plain_failure = _request_once(plain_url, door)
-    return EndpointObservation(endpoint, url, answers, failure, plain_answers, plain_failure, plain_url)
+    malformed = _request_malformed(url, door) if endpoint.role == "api" and answers else None
+    return EndpointObservation(endpoint, url, answers, failure, plain_answers, plain_failure, plain_url, malformed)
+
+
+def _request_malformed(url: str, door: net.Door) -> Response | None:
+    try:
+        return send_request(urljoin(url, MALFORMED_PATH), door, body_bytes=TRACE_BYTES)
+    except net.NetError:
+        # A server that hangs up on it shows nothing either; nobody can tell.
+        return None
 
 
 def _follow(url: str, door: net.Door, body_bytes: int) -> tuple[tuple[Response, ...], RequestFailure | None]:
@@ -133,6 +153,8 @@ def _judge_endpoint(seen: EndpointObservation) -> list[Finding]:
         if seen.endpoint.expected_text:
             findings.append(_judge_content(seen))
     findings.append(_judge_https_redirect(seen))
+    if seen.malformed is not None:
+        findings.append(_judge_stack_trace(seen.malformed))
     return findings
 
 
@@ -214,6 +236,14 @@ def _judge_content(seen: EndpointObservation) -> Finding:
     return Finding("content", Status.FAIL, summary, f"expected: {text}", fix)
 
 
+def _judge_stack_trace(answer: Response) -> Finding:
+    if not holds_stack_trace(answer.body):
+        return Finding("stack_trace", Status.PASS, f"{answer.url} answers {answer.status} without a stack trace.")
+    summary = f"{answer.url} answers {answer.status} with a stack trace: it shows strangers the insides."
+    fix = "Express: set NODE_ENV=production and answer errors yourself.\nDjango: set DEBUG=False."
+    return Finding("stack_trace", Status.WARN, summary, fix=fix)
+
+
 def _judge_https_redirect(seen: EndpointObservation) -> Finding:
     name = "https_redirect"
     fix = "Let the web server answer http:// with a 301 to the same address on https://."
@@ -274,4 +304,5 @@ def _describe_endpoint(seen: EndpointObservation) -> dict[str, Any]:
         "redirects": max(0, len(seen.answers) - 1),
         "latency_ms": seen.answers[0].latency.as_json_object() if seen.answers else None,
         "reason": seen.failure.reason if seen.failure else None,
+        "stack_trace": None if seen.malformed is None else holds_stack_trace(seen.malformed.body),
     }

@@ -17,7 +17,7 @@ from readiness.checklist_forms import BulkForm, PlanForm, StepForm, WaiverForm
 from readiness.checklists import workflow
 from readiness.checklists.assessment import assess
 from readiness.checklists.life import Action, State
-from readiness.checklists.workflow import ConflictError, Evidence, WorkflowError
+from readiness.checklists.workflow import ConflictError, Exhibit, WorkflowError
 from readiness.checklists.workflow.attachments import TYPES
 from readiness.checklists.workflow.items import find_item, list_actions
 from readiness.models import Attachment, Environment, ItemEvent, ItemState, Waiver
@@ -25,6 +25,7 @@ from readiness.views.language import choose_language
 
 may_tick = permission_required("readiness.tick_item", raise_exception=True)
 may_approve_waiver = permission_required("readiness.approve_waiver", raise_exception=True)
+MOST_MARKED = 500
 _SHOWN = 100
 
 
@@ -56,7 +57,7 @@ def move_item(request: HttpRequest, slug: str, key: str) -> HttpResponse:
             by=person,
             version=typed["version"],
             note=typed["note"],
-            evidence=Evidence(typed["evidence_url"], typed["evidence_note"], attachment_id),
+            evidence=Exhibit(typed["evidence_url"], typed["evidence_note"], attachment_id),
         )
     except ConflictError as conflict:
         return _render_conflict(request, environment, key, conflict)
@@ -135,8 +136,11 @@ def change_items(request: HttpRequest, slug: str) -> HttpResponse:
     if not form.is_valid() or not marked:
         messages.error(request, "Mark at least one item, and choose what to do with them.")
         return redirect("environment", slug)
+    if len(marked) > MOST_MARKED:
+        messages.error(request, f"At most {MOST_MARKED} items are changed at once; nothing was changed.")
+        return redirect("environment", slug)
     done, refused = 0, []
-    for one in marked[:_SHOWN]:
+    for one in marked:
         key, _, version = one.rpartition("@")
         try:
             _change_one(environment, key, int(version) if version.isdigit() else -1, form, read_person(request))

@@ -33,6 +33,15 @@ def test_it_groups_by_section_and_leaves_out_sections_that_are_done() -> None:
     ]
 
 
+def test_it_puts_what_is_wrong_before_what_is_open() -> None:
+    item = ITEMS[5]
+    failing = Reason(item.key, item.section, item.title, State.FAILING, Severity.MUST)
+
+    grouped = group_reasons([*open_items(2), failing], TEMPLATE)
+
+    assert (grouped.urgent, grouped.blocker_count) == ((failing,), 2)
+
+
 def test_it_calls_a_list_long_from_thirteen_blockers_on() -> None:
     assert not group_reasons(open_items(FOLDED_FROM - 1), TEMPLATE).is_long
     assert group_reasons(open_items(FOLDED_FROM), TEMPLATE).is_long

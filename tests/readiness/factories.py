@@ -49,7 +49,7 @@ GOOD_DATA: Mapping[str, Mapping[str, Any]] = {
     "http": {
         "endpoints": [
             {"role": "frontend", "status_code": 200, "redirects": 0},
-            {"role": "api", "status_code": 204, "redirects": 0},
+            {"role": "api", "status_code": 204, "redirects": 0, "stack_trace": False},
         ]
     },
     "tls": {"trusted": True, "hostname_ok": True, "days_left": 80},

@@ -151,11 +151,19 @@ def test_a_program_posts_facts_and_deploys(shop: Environment, ada: User) -> None
     assert ApiToken.objects.get().last_used_at is not None
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 100_000, b"{}"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 60_000, b"{}"])
 def test_a_body_that_is_no_object_is_refused(shop: Environment, ada: User, body: bytes) -> None:
     status, answer = post("facts", body, make_token(ada))
 
     assert (status, list(answer)) == (400, ["error"])
+
+
+def test_a_body_that_is_too_large_is_refused(shop: Environment, ada: User) -> None:
+    facts = {f"setting.NAME_{number}": "set" for number in range(3_000)}
+
+    assert post("facts", facts, make_token(ada)) == (400, {"error": "A body has at most 64000 bytes."})
+    few = dict(list(facts.items())[:201])
+    assert post("facts", few, make_token(ada)) == (400, {"error": "At most 200 facts are taken at once."})
 
 
 def test_nobody_is_let_in_without_a_good_token(shop: Environment, ada: User) -> None:

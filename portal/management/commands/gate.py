@@ -52,4 +52,5 @@ class Command(BaseCommand):
                 f"{reason.owner or 'no owner'}{age}  {item_url(environment, reason.key)}"
             )
         for waiver in decision.waivers:
-            self.stdout.write(f"  waived {waiver.key} until {waiver.expires_on}, approved by {waiver.approver}")
+            ending = ", ends soon" if waiver.is_ending else ""
+            self.stdout.write(f"  waived {waiver.key} until {waiver.expires_on}, approved by {waiver.approver}{ending}")

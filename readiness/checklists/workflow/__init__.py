@@ -7,7 +7,7 @@ from readiness.checklists.workflow.ageing import age_for_deploy, settle
 from readiness.checklists.workflow.attachments import AttachmentError, attach, forget_attachments, read_attachment
 from readiness.checklists.workflow.comments import COMMENT_LENGTH, comment
 from readiness.checklists.workflow.errors import ConflictError, WorkflowError
-from readiness.checklists.workflow.items import Evidence, assign, move, plan, start_checklist
+from readiness.checklists.workflow.items import Exhibit, assign, move, plan, start_checklist
 from readiness.checklists.workflow.waivers import (
     approve_waiver,
     reject_waiver,
@@ -19,7 +19,7 @@ __all__ = [
     "COMMENT_LENGTH",
     "AttachmentError",
     "ConflictError",
-    "Evidence",
+    "Exhibit",
     "WorkflowError",
     "age_for_deploy",
     "approve_waiver",

@@ -29,9 +29,8 @@ def settle(now: datetime) -> int:
     moved = expire_waivers(timezone.localdate(now))
     environments = list(Environment.objects.active())
     assessments = assess(environments, now)
-    rows = {
-        (row.environment_id, row.key): row for row in ItemState.objects.filter(environment_id__in=list(assessments))
-    }
+    touched = ItemState.objects.filter(environment_id__in=list(assessments)).exclude(version=0, state=State.TODO)
+    rows = {(row.environment_id, row.key): row for row in touched}
     for environment in environments:
         for standing in assessments[environment.pk].standings:
             row = rows.get((environment.pk, standing.item.key)) or ItemState(key=standing.item.key)

@@ -33,7 +33,7 @@ _EVIDENCE_WORDS = {EvidenceKind.URL: "a link", EvidenceKind.FILE: "a file", Evid
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Exhibit:
     """What somebody shows with a submission; ``attachment_id`` is of a file that is attached to the same item."""
 
     url: str = ""
@@ -70,7 +70,7 @@ def move(
     by: AbstractBaseUser,
     version: int,
     note: str = "",
-    evidence: Evidence | None = None,
+    evidence: Exhibit | None = None,
 ) -> ItemState:
     """Takes one step with one item.
 
@@ -86,7 +86,7 @@ def move(
         before = state.state
         step = _Step(environment, item, state, by, note, timezone.now())
         if action is Action.SUBMIT:
-            step.submit(evidence or Evidence())
+            step.submit(evidence or Exhibit())
         elif action is Action.ASK_NOT_APPLICABLE:
             step.ask_not_applicable()
         elif action is Action.APPROVE:
@@ -189,7 +189,7 @@ class _Step:
     note: str
     now: datetime
 
-    def submit(self, evidence: Evidence) -> None:
+    def submit(self, evidence: Exhibit) -> None:
         url, note = _clean_url(evidence.url), clean_text(evidence.note, "a note")
         attachment = self._find_attachment(evidence.attachment_id)
         given = {EvidenceKind.URL: bool(url), EvidenceKind.FILE: attachment is not None, EvidenceKind.NOTE: bool(note)}

@@ -18,7 +18,7 @@ from readiness.checklists import workflow
 from readiness.checklists.assessment import assess
 from readiness.checklists.life import Action, State
 from readiness.checklists.template import load_template
-from readiness.checklists.workflow import Evidence
+from readiness.checklists.workflow import Exhibit
 from readiness.models import Alert, AlertRule, Endpoint, Environment, ItemEvent, ItemState, Waiver
 from readiness.outside import record_deploy
 from tests.readiness.alerts.factories import make_channel, make_rule
@@ -47,7 +47,7 @@ def newest(environment: Environment, key: str) -> tuple[str, str, str, str]:
 
 
 def verify(environment: Environment, key: str, lea: User, ada: User) -> None:
-    evidence = Evidence(url="https://wiki.example.org/")
+    evidence = Exhibit(url="https://wiki.example.org/")
     workflow.move(environment, key, Action.SUBMIT, by=lea, version=read(environment, key).version, evidence=evidence)
     workflow.move(environment, key, Action.APPROVE, by=ada, version=read(environment, key).version)
     assert read(environment, key).state == State.VERIFIED
@@ -77,7 +77,7 @@ def test_what_people_verified_ages_after_its_days(lea: User, ada: User) -> None:
 
     assert newest(shop, APPROVED) == ("Preflight", "age", "stale", f"It was verified more than {days} days ago.")
     again = workflow.move(
-        shop, APPROVED, Action.SUBMIT, by=lea, version=read(shop, APPROVED).version, evidence=Evidence("https://x.org/")
+        shop, APPROVED, Action.SUBMIT, by=lea, version=read(shop, APPROVED).version, evidence=Exhibit("https://x.org/")
     )
     assert (again.state, again.approvals.count()) == (State.SUBMITTED, 0)
 
@@ -114,7 +114,7 @@ def test_a_change_of_what_the_template_demands_makes_stale(
 ) -> None:
     shop = make_environment()
     verify(shop, APPROVED, lea, ada)
-    workflow.move(shop, "documentation", Action.SUBMIT, by=lea, version=0, evidence=Evidence("https://x.org/"))
+    workflow.move(shop, "documentation", Action.SUBMIT, by=lea, version=0, evidence=Exhibit("https://x.org/"))
     workflow.move(shop, "pwa", Action.ASK_NOT_APPLICABLE, by=lea, version=0, note="No app.")
     workflow.move(shop, "pwa", Action.APPROVE, by=ada, version=1)
     shipped = load_template()

@@ -85,6 +85,12 @@ def test_it_puts_blockers_before_conditions() -> None:
     assert [reason.key for reason in decision.blockers] == ["must.stale"]
 
 
+def test_it_puts_what_is_wrong_before_what_is_open() -> None:
+    decision = judge(standing(State.TODO), standing(State.STALE), standing(State.SUBMITTED), standing(State.BLOCKED))
+
+    assert [reason.state for reason in decision.reasons] == ["stale", "blocked", "todo", "submitted"]
+
+
 def test_an_empty_checklist_has_nothing_against_it() -> None:
     assert judge().verdict is Verdict.GO
 

@@ -16,7 +16,7 @@ from readiness.checklists.evidence import EvidenceState
 from readiness.checklists.life import FROM, Action, State
 from readiness.checklists.template import Kind, load_template
 from readiness.checklists.verification import RULES
-from readiness.checklists.workflow import Evidence, WorkflowError
+from readiness.checklists.workflow import Exhibit, WorkflowError
 from readiness.checklists.workflow.items import read_standing
 from readiness.models import Environment, ItemEvent, ItemState
 from readiness.outside import record_deploy
@@ -70,7 +70,7 @@ def act(environment: Environment, action: Any, key: str, by: User, behind: int, 
             make_state(environment, kind)
     else:
         version = ItemState.objects.get(environment=environment, key=key).version - behind
-        workflow.move(environment, key, action, by=by, version=version, note=note, evidence=Evidence(url=url))
+        workflow.move(environment, key, action, by=by, version=version, note=note, evidence=Exhibit(url=url))
 
 
 def check(environment: Environment, key: str, events: list[dict[str, Any]]) -> None:

@@ -25,6 +25,7 @@ PROBE_RULES = {
     "http.api_healthy": "http",
     "http.redirects": "http",
     "http.health_path": "http",
+    "http.no_stack_trace": "http",
     "http.custom_domain": "tls",
     "headers.strict": "headers",
     "postgres.encrypted_sessions": "postgres",
@@ -238,6 +239,14 @@ def test_it_tells_when_the_fact_behind_it_was_observed() -> None:
     assert stand(find_item(Kind.AUTOMATIC, rule="tls.trusted"), Claim(), facts).since == at
 
 
+def test_it_tells_since_when_it_is_stale_and_not_when_it_was_looked_at_last() -> None:
+    item, long_ago = find_item(Kind.AUTOMATIC, rule="tls.trusted"), NOON - timedelta(days=2)
+    facts = with_probe("tls", status="fail")
+
+    assert stand(item, Claim(State.STALE, long_ago), facts).since == long_ago
+    assert stand(item, Claim(State.VERIFIED, long_ago), facts).since == NOON
+
+
 def test_it_tells_out_of_date_from_aged() -> None:
     late = stand(find_item(Kind.AUTOMATIC, rule="tls.trusted"), Claim(), with_probe("tls", is_stale=True))
     old = BackupFacts(newest_proven_at=NOON - timedelta(days=8))
@@ -312,6 +321,13 @@ def test_the_health_path_answers_itself(change: dict[str, Any], state: EvidenceS
     facts = with_probe("http", data={"endpoints": [{"role": "api", "status_code": 200, "redirects": 0, **change}]})
 
     assert read("http.health_path", facts).state is state
+
+
+@pytest.mark.parametrize(("shown", "state"), [(True, FAILING), (False, VERIFIED), (None, UNKNOWN)])
+def test_an_api_shows_no_stack_trace(shown: bool | None, state: EvidenceState) -> None:
+    apis = [{"role": "api", "stack_trace": False}, {"role": "api", "stack_trace": shown}]
+
+    assert read("http.no_stack_trace", with_probe("http", data={"endpoints": apis})).state is state
 
 
 def test_the_health_path_is_not_judged_where_there_is_none() -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from readiness.checklists import workflow
 from readiness.checklists.life import Action, State
 from readiness.checklists.template import load_template
-from readiness.checklists.workflow import COMMENT_LENGTH, ConflictError, Evidence, WorkflowError
+from readiness.checklists.workflow import COMMENT_LENGTH, ConflictError, Exhibit, WorkflowError
 from readiness.checklists.workflow.comments import list_mentioned
 from readiness.models import Environment, ItemEvent, ItemState
 from tests.readiness.factories import connect, make_environment, make_state
@@ -25,7 +25,7 @@ APPROVED = "backup_strategy"
 PLAIN = "local_run"
 HYBRID = "postgresql.migration_done"
 AUTOMATIC = "https.certificates"
-LINK = Evidence(url="https://wiki.example.org/backups")
+LINK = Exhibit(url="https://wiki.example.org/backups")
 
 
 @pytest.fixture
@@ -133,8 +133,8 @@ def two_approvals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("readiness.checklists.assigned_template.load_template", lambda: wanted)
 
 
-@pytest.mark.parametrize("evidence", [Evidence(), Evidence(note="It is somewhere.")])
-def test_it_wants_the_evidence_that_the_item_wants(shop: Environment, lea: User, evidence: Evidence) -> None:
+@pytest.mark.parametrize("evidence", [Exhibit(), Exhibit(note="It is somewhere.")])
+def test_it_wants_the_evidence_that_the_item_wants(shop: Environment, lea: User, evidence: Exhibit) -> None:
     with pytest.raises(WorkflowError, match="wants a link or a file as evidence"):
         take(shop, Action.SUBMIT, lea, evidence=evidence)
 
@@ -147,17 +147,17 @@ def test_it_wants_the_evidence_that_the_item_wants(shop: Environment, lea: User,
 )
 def test_it_refuses_what_is_no_link(shop: Environment, lea: User, url: str) -> None:
     with pytest.raises(WorkflowError, match="A link starts with https://"):
-        take(shop, Action.SUBMIT, lea, evidence=Evidence(url=url))
+        take(shop, Action.SUBMIT, lea, evidence=Exhibit(url=url))
 
 
 def test_it_takes_no_password_in_a_link(shop: Environment, lea: User) -> None:
     with pytest.raises(WorkflowError, match="user name and password"):
-        take(shop, Action.SUBMIT, lea, evidence=Evidence(url="https://lea:secret@example.org/"))
+        take(shop, Action.SUBMIT, lea, evidence=Exhibit(url="https://lea:secret@example.org/"))
 
 
 def test_a_file_of_another_item_is_no_evidence(shop: Environment, lea: User) -> None:
     with pytest.raises(WorkflowError, match="not attached to this item"):
-        take(shop, Action.SUBMIT, lea, evidence=Evidence(attachment_id=4711))
+        take(shop, Action.SUBMIT, lea, evidence=Exhibit(attachment_id=4711))
 
 
 @pytest.mark.parametrize("action", [Action.START, Action.SUBMIT, Action.APPROVE, Action.BLOCK, Action.REOPEN])

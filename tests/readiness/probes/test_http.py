@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from readiness.probes.base import ErrorReason, ProbeResult, Status, TargetEndpoint, TargetError, TargetOptions
-from readiness.probes.http import HttpProbe, request_url
+from readiness.probes.http import MALFORMED_PATH, HttpProbe, request_url
 from tests.servers import hostile
 from tests.servers.certificates import make_certificate, make_root
 from tests.servers.probing import LOCAL, find, lead_to, make_target, probe_now
 from tests.servers.sockets import Handler, serve
-from tests.servers.web import Answer, Request, serve_https_site, serve_site
+from tests.servers.web import Answer, Request, read_request, serve_https_site, serve_site, write_answer
 
 HOST = "www.preflight.test"
 ROOT = make_root()
@@ -45,7 +45,52 @@ def test_it_requests_an_api_at_its_health_path() -> None:
         endpoint = TargetEndpoint("api", f"{server.url}api", "/healthz")
         result = probe_now(HttpProbe(), make_target(endpoint))
     assert find(result, "status").status is Status.PASS
-    assert {request.path for request in seen} == {"/api/healthz"}
+    assert {request.path for request in seen} == {"/api/healthz", MALFORMED_PATH}
+    assert {request.method for request in seen} == {"GET"}
+
+
+EXPRESS = (
+    b"<pre>URIError: Failed to decode param &#39;/%E0%A4%A&#39;<br> &nbsp; &nbsp;at decode_param "
+    b"(/app/node_modules/express/lib/router/layer.js:172:12)<br> &nbsp; &nbsp;at Layer.match (layer.js:148:15)</pre>"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "shows"),
+    [
+        (EXPRESS, True),
+        (b'{"error": "bad", "stack": "URIError: x\\n    at Layer.match (layer.js:148:15)"}', True),
+        (b'Traceback (most recent call last):\n  File "/app/views.py", line 3, in get', True),
+        (b"java.lang.X: bad\n\tat org.example.Api.get(Api.java:42)", True),
+        (b"   at Shop.Api.Get() in C:\\src\\Api.cs:line 12", True),
+        (b"#0 /var/www/index.php(12): run()", True),
+        (b"app/controllers/shop.rb:12:in 'show'", True),
+        (b"goroutine 1 [running]:", True),
+        (b"<h1>Bad Request</h1><p>Look at the manual: section 4:2:1 at page 3.</p>", False),
+        (b'{"error": "The address cannot be decoded."}', False),
+        (b"", False),
+        (b"\xff\xfe" * 1000, False),
+    ],
+)
+def test_it_sees_whether_errors_of_an_api_show_where_the_code_broke(body: bytes, shows: bool) -> None:
+    with serve_site({"/healthz": Answer(204), MALFORMED_PATH: Answer(400, body=body)}) as server:
+        result = probe_now(HttpProbe(), make_target(TargetEndpoint("api", server.url, "/healthz")))
+
+    assert find(result, "stack_trace").status is (Status.WARN if shows else Status.PASS)
+    assert result.data["endpoints"][0]["stack_trace"] is shows
+
+
+def test_it_cannot_tell_when_an_api_hangs_up_on_what_it_cannot_decode() -> None:
+    def handle(sock: Any) -> None:
+        request = read_request(sock)
+        if request is not None and request.path != MALFORMED_PATH:
+            write_answer(sock, Answer(204))
+
+    with serve(handle) as server:
+        result = probe_now(HttpProbe(), make_target(TargetEndpoint("api", server.url)))
+
+    assert result.data["endpoints"][0]["stack_trace"] is None
+    assert "stack_trace" not in {finding.id for finding in result.findings}
 
 
 @pytest.mark.parametrize(
