@@ -129,5 +129,5 @@ def submit(site: Environment, by: User) -> None:
         Action.SUBMIT,
         by=by,
         version=version(site),
-        evidence=workflow.Evidence(url="https://wiki.example.org/"),
+        evidence=workflow.Exhibit(url="https://wiki.example.org/"),
     )
