@@ -199,8 +199,9 @@ def hear_from_outside(environment: Environment) -> None:
             test_event={"arrived_at": now.isoformat(), "error": ""},
             facts_at=now,
         )
+    rule = AlertRule.objects.filter(kind="new_issue").first() or AlertRule.objects.create(kind="new_issue", name="New")
     alert = Alert.objects.create(
-        rule=AlertRule.objects.filter(kind="new_issue")[0],
+        rule=rule,
         environment=environment,
         subject="issue:1",
         title="TypeError",
