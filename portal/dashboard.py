@@ -176,9 +176,13 @@ def error_cell(tracker: TrackerFacts | None) -> Cell:
         return Cell(title, "stale", "no data since", tracker.synced_at, tracker.error)
     if tracker.errors_24h is None:
         return Cell(title, "idle", "unknown", tracker.synced_at)
+    if not tracker.errors_24h and tracker.drops_events:
+        # None of those that arrived; what was dropped nobody knows.
+        return Cell(title, "idle", "unknown, events are dropped", tracker.synced_at)
     status = "fail" if tracker.new_24h else "warn" if tracker.errors_24h else "pass"
     new = f", {tracker.new_24h} new" if tracker.new_24h else ""
-    return Cell(title, status, f"{tracker.errors_24h}{new}", tracker.synced_at)
+    least = "at least " if tracker.drops_events else ""
+    return Cell(title, status, f"{least}{tracker.errors_24h}{new}", tracker.synced_at)
 
 
 def load_activity(environment: Environment | None = None, limit: int = ACTIVITY_LENGTH) -> list[Activity]:

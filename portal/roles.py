@@ -20,6 +20,9 @@ _SEE_INSIDE = [
     "readiness.view_alert",
     "readiness.view_notification",
     "readiness.acknowledge_alert",
+    "readiness.view_gateseen",
+    "readiness.view_oncallrota",
+    "readiness.view_oncallturn",
     "readiness.view_itemevent",
     "readiness.view_meeting",
     "readiness.view_signature",
@@ -44,6 +47,10 @@ _OPERATE = [
     "readiness.view_maintenancewindow",
     "readiness.change_probeschedule",
     "readiness.view_tracker",
+    "readiness.view_trackerproject",
+    "readiness.view_trackerevent",
+    "readiness.view_channel",
+    "readiness.view_alertrule",
     "readiness.change_alertrule",
     "backups.take_backup",
     "backups.download_backup",
@@ -57,6 +64,7 @@ _OPERATE = [
 _ADMINISTER = [
     "readiness.manage_apitoken",
     "portal.manage_people",
+    "readiness.view_noticesettings",
     # To look only: the admin's form knows neither the last administrator nor the audit trail.
     "auth.view_user",
     "auth.view_group",

@@ -235,3 +235,96 @@ class TemplateVersionAdmin(ReadOnlyAdmin):
 
     def view_on_site(self, obj: models.TemplateVersion) -> str:
         return reverse("template_version", args=[obj.template.key, obj.number])
+
+
+@admin.register(models.Tracker)
+class TrackerAdmin(ReadOnlyAdmin):
+    """To see which there are; they are connected on their environment's page, where they can be tested."""
+
+    list_display = ["environment", "provider", "url", "synced_at", "error"]
+    list_filter = ["provider"]
+    list_select_related = ["environment"]
+    exclude = ["token"]
+
+
+@admin.register(models.TrackerProject)
+class TrackerProjectAdmin(ReadOnlyAdmin):
+    list_display = ["name", "role", "tracker", "is_scrubbed", "has_replay", "facts_at"]
+    list_filter = ["role"]
+    list_select_related = ["tracker__environment"]
+
+
+@admin.register(models.TrackerIssue)
+class TrackerIssueAdmin(ReadOnlyAdmin):
+    list_display = ["title", "tracker", "level", "status", "count_24h", "users", "last_seen"]
+    list_filter = ["level", "status", "tracker__environment"]
+    list_select_related = ["tracker__environment"]
+    search_fields = ["title", "culprit", "short_id"]
+
+
+@admin.register(models.TrackerEvent)
+class TrackerEventAdmin(ReadOnlyAdmin):
+    list_display = ["at", "issue", "user"]
+    list_filter = ["issue__tracker__environment"]
+    list_select_related = ["issue"]
+    show_full_result_count = False
+
+
+@admin.register(models.Channel)
+class ChannelAdmin(ReadOnlyAdmin):
+    """To see which there are; where they lead is a secret, and they are changed and tested on the alerts' pages."""
+
+    list_display = ["name", "kind", "address_shown", "is_enabled", "disabled_why", "removed_at"]
+    list_filter = ["kind", "is_enabled"]
+    exclude = ["address"]
+    readonly_fields = ["address_shown"]
+
+
+@admin.register(models.AlertRule)
+class AlertRuleAdmin(ReadOnlyAdmin):
+    list_display = ["name", "kind", "environment", "severity", "schedule", "rota", "is_enabled", "removed_at"]
+    list_filter = ["kind", "severity", "is_enabled"]
+    list_select_related = ["environment", "rota"]
+
+
+@admin.register(models.OnCallRota)
+class OnCallRotaAdmin(ReadOnlyAdmin):
+    list_display = ["name", "starts_at", "turn_hours"]
+
+
+@admin.register(models.OnCallTurn)
+class OnCallTurnAdmin(ReadOnlyAdmin):
+    list_display = ["rota", "position", "channel"]
+    list_select_related = ["rota", "channel"]
+
+
+@admin.register(models.Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    list_display = ["opened_at", "environment", "rule", "title", "held_back", "resolved_at", "acknowledged_by"]
+    list_filter = ["rule__kind", "environment"]
+    list_select_related = ["environment", "rule"]
+    search_fields = ["title"]
+
+
+@admin.register(models.Notification)
+class NotificationAdmin(ReadOnlyAdmin):
+    """Without what it says to a person: that is between the portal and them."""
+
+    list_display = ["created_at", "reason", "alert", "channel", "person", "state", "attempts", "sent_at", "error"]
+    list_filter = ["state", "reason", "channel"]
+    list_select_related = ["alert", "channel", "person"]
+    exclude = ["facts", "key"]
+
+
+@admin.register(models.NoticeSettings)
+class NoticeSettingsAdmin(ReadOnlyAdmin):
+    """To see who hears what; everybody changes their own."""
+
+    list_display = ["person", "language", "wants_notices", "wants_weekly"]
+    list_select_related = ["person"]
+
+
+@admin.register(models.GateSeen)
+class GateSeenAdmin(ReadOnlyAdmin):
+    list_display = ["environment", "verdict", "seen_at"]
+    list_select_related = ["environment"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db import transaction
 
 from portal.secrets import SecretError, is_reference
 from readiness.alerts.transports import explain_bad_address
-from readiness.models import AlertRule, Channel
+from readiness.models import AlertRule, Channel, NoticeSettings, OnCallRota, OnCallTurn
 from readiness.tracker_forms import SecretInput
 
 
@@ -58,7 +59,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         model = AlertRule
         fields = [
             *("name", "kind", "environment", "threshold", "severity", "schedule", "channels", "group_seconds"),
-            *("cooldown_minutes", "remind_minutes", "escalate_minutes", "escalate_to", "is_enabled"),
+            *("rota", "cooldown_minutes", "remind_minutes", "escalate_minutes", "escalate_to", "is_enabled"),
         ]
         widgets = {"channels": forms.CheckboxSelectMultiple}
 
@@ -67,3 +68,48 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         environment = self.fields["environment"]
         assert isinstance(environment, forms.ModelChoiceField)  # noqa: S101  narrows the type
         environment.empty_label = "every environment"
+        for name in ("channels", "escalate_to"):
+            field = self.fields[name]
+            assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  narrows the type
+            field.queryset = Channel.objects.filter(removed_at__isnull=True)
+
+
+PLACES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+
+
+class RotaForm(forms.ModelForm):  # type: ignore[type-arg]
+    """One rota; the channels take turns in the order of the fields, empty ones are left out."""
+
+    class Meta:
+        model = OnCallRota
+        fields = ["name", "starts_at", "turn_hours"]
+        widgets = {"starts_at": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        turns = list(self.instance.turns.all()) if self.instance.pk else []
+        for number, name in enumerate(PLACES):
+            self.fields[name] = forms.ModelChoiceField(
+                Channel.objects.filter(removed_at__isnull=True),
+                required=number == 0,
+                initial=turns[number].channel_id if number < len(turns) else None,
+                empty_label="nobody",
+            )
+
+    def save(self, commit: bool = True) -> OnCallRota:
+        with transaction.atomic():
+            rota: OnCallRota = super().save(commit=True)
+            rota.turns.all().delete()
+            channels = [channel for name in PLACES if (channel := self.cleaned_data.get(name)) is not None]
+            OnCallTurn.objects.bulk_create(
+                OnCallTurn(rota=rota, channel=channel, position=position) for position, channel in enumerate(channels)
+            )
+        return rota
+
+
+class NoticeForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What one person wants to be told."""
+
+    class Meta:
+        model = NoticeSettings
+        fields = ["language", "wants_notices", "wants_weekly"]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from readiness.views import alerts
+from readiness.views import alerts, notices
 
 urlpatterns = [
     path("", alerts.show_alerts, name="alerts"),
@@ -16,4 +16,8 @@ urlpatterns = [
     path("rules/add/", alerts.save_rule, name="add_rule"),
     path("rules/<int:pk>/", alerts.save_rule, name="change_rule"),
     path("rules/<int:pk>/remove/", alerts.remove_rule, name="remove_rule"),
+    path("rotas/add/", alerts.save_rota, name="add_rota"),
+    path("rotas/<int:pk>/", alerts.save_rota, name="change_rota"),
+    path("rotas/<int:pk>/remove/", alerts.remove_rota, name="remove_rota"),
+    path("mine/", notices.change_notices, name="my_notices"),
 ]

@@ -15,10 +15,10 @@ from django_q.tasks import async_task
 
 from portal.secrets import SecretError
 from readiness import claims, evidence, partitions, results, targets
-from readiness.alerts import incidents, rules, send
+from readiness.alerts import incidents, people, rules, send, weekly
 from readiness.checklists import progress, workflow
 from readiness.maintenance import load_windows
-from readiness.models import Environment, ProbeSchedule, Tracker
+from readiness.models import Environment, ProbeSchedule, Tracker, TrackerProject
 from readiness.probes import net
 from readiness.probes.base import ErrorReason, ProbeResult, Target, make_error_result
 from readiness.probes.browser import BrowserObservation
@@ -29,7 +29,7 @@ from readiness.probes.registry import get_probe, list_kinds
 from readiness.probes.runner import Job, run_batch
 from readiness.probes.scenarios.model import ScenarioError
 from readiness.probes.transitions import Patience
-from readiness.trackers import sync
+from readiness.trackers import sync, trial_event
 
 CLUSTER = "default"
 
@@ -157,6 +157,13 @@ def sync_tracker(tracker_id: int, is_quick: bool) -> str:
     return synced.error or f"{synced.issues} issues; {send_alerts()}"
 
 
+def send_test_event(project_id: int) -> str:
+    """Sends a test event to one project's DSN and waits until the tracker has it."""
+    row = TrackerProject.objects.select_related("tracker__environment").get(pk=project_id)
+    sent = trial_event.send_test_event(row)
+    return f"{sent.project}: {sent.error or 'arrived'}"
+
+
 def send_alerts() -> str:
     """What changed -> checklists -> alerts -> messages; runs every minute, and after every change."""
     now = timezone.now()
@@ -165,6 +172,8 @@ def send_alerts() -> str:
     rules.evaluate_conditions(now)
     rules.resolve_issues(now)
     incidents.follow_up(now)
+    people.tell_people(now)
+    weekly.write_weekly(now)
     return f"{moved} items moved, {seen} changes, {send.send_due()} messages"
 
 

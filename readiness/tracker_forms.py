@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -9,6 +10,7 @@ from django.core.exceptions import ValidationError
 
 from portal.secrets import SecretError, is_reference
 from readiness.models import Tracker
+from readiness.trackers.base import ProjectFound
 
 
 class SecretInput(forms.TextInput):
@@ -24,10 +26,11 @@ class TrackerForm(forms.ModelForm):  # type: ignore[type-arg]
 
     backend = forms.CharField(max_length=100, required=False, label="Backend project")
     frontend = forms.CharField(max_length=100, required=False, label="Frontend project")
+    offered: Mapping[str, Sequence[str]] = {}
 
     class Meta:
         model = Tracker
-        fields = ["provider", "url", "organization", "token", "tracker_environment", "allow_http"]
+        fields = ["provider", "url", "organization", "token", "tracker_environment", "monthly_quota", "allow_http"]
         widgets = {
             "url": forms.URLInput(attrs={"placeholder": "https://sentry.example.org"}),
             "token": SecretInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
@@ -66,6 +69,13 @@ class TrackerForm(forms.ModelForm):  # type: ignore[type-arg]
             # Else whoever may change the address could have the stored token sent to a host of their own.
             self.add_error("token", "Type the token again: it is only sent to the address it was stored for.")
         return cleaned
+
+    def offer(self, organizations: Sequence[str], projects: Sequence[ProjectFound]) -> None:
+        """Lets people pick what a test has found; what they type themselves stays possible."""
+        self.offered = {"organizations": organizations, "projects": [one.slug or one.name for one in projects]}
+        for name, offered in (("organization", "organizations"), ("backend", "projects"), ("frontend", "projects")):
+            if self.offered[offered]:
+                self.fields[name].widget.attrs["list"] = offered
 
     def list_projects(self) -> list[tuple[str, str]]:
         """(role, name) of the projects that were typed."""

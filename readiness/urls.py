@@ -51,6 +51,7 @@ urlpatterns = [
     path("<slug:slug>/errors/", trackers.show_errors, name="environment_errors"),
     path("<slug:slug>/errors/<int:pk>/", trackers.show_issue, name="tracker_issue"),
     path("<slug:slug>/tracker/", trackers.change_tracker, name="change_tracker"),
+    path("<slug:slug>/tracker/test-event/", trackers.send_test_event, name="send_test_event"),
     path("<slug:slug>/tracker/remove/", trackers.remove_tracker, name="remove_tracker"),
     path("<slug:slug>/probes/", probes.show_probes, name="environment_probes"),
     path("<slug:slug>/evidence/<str:name>", probes.show_screenshot, name="screenshot"),

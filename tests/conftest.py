@@ -22,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from portal import roles
 from portal.people import set_role
 from tests.cluster import CLUSTER
+from tests.servers.receiver import Mailbox, serve_smtp
 
 PASSWORD = "correct horse battery staple"
 PROJECT = Path(__file__).resolve().parent.parent
@@ -137,6 +138,17 @@ def sign_in() -> Callable[[User], Client]:
         return client
 
     return make
+
+
+@pytest.fixture
+def mailbox(settings: Any) -> Iterator[Mailbox]:
+    """What the portal mails, taken by a real SMTP server."""
+    box = Mailbox()
+    with serve_smtp(box) as port:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+        yield box
 
 
 @pytest.fixture

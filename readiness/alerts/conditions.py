@@ -16,14 +16,16 @@ from readiness.models import AlertRule, Tracker, TrackerEvent
 
 RATE_MINUTES = 5
 AUTH_FAILURE_MINUTES = 10
+WAL_FINDINGS = ("replica_lag", "replication_slots", "archiver")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that holds for one environment: what it is about, in one sentence, and figures for the message."""
+    """Something that holds for one environment: what it is about, in one sentence of each language, and figures."""
 
     subject: str
     title: str
+    title_de: str
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -75,7 +77,8 @@ def _judge_rate(environment_id: int, threshold: int, situation: Situation) -> li
     if most < threshold:
         return []
     hour = sum(count for _, count in tracker.minutes)
-    return [Condition("error_rate", f"{most} errors in one minute", {"events_last_hour": hour})]
+    words, german = f"{most} errors in one minute", f"{most} Fehler in einer Minute"
+    return [Condition("error_rate", words, german, {"events_last_hour": hour})]
 
 
 def _judge_auth_failures(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
@@ -85,7 +88,14 @@ def _judge_auth_failures(environment_id: int, threshold: int, situation: Situati
     if count < max(1, threshold):
         return []
     noun = "sign-in has" if count == 1 else "sign-ins have"
-    return [Condition("auth_failure", f"{count} {noun} failed in {AUTH_FAILURE_MINUTES} minutes")]
+    german = "Anmeldung ist" if count == 1 else "Anmeldungen sind"
+    return [
+        Condition(
+            "auth_failure",
+            f"{count} {noun} failed in {AUTH_FAILURE_MINUTES} minutes",
+            f"{count} {german} in {AUTH_FAILURE_MINUTES} Minuten fehlgeschlagen",
+        )
+    ]
 
 
 def _judge_certificate(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
@@ -93,7 +103,9 @@ def _judge_certificate(environment_id: int, threshold: int, situation: Situation
     days = fact.data.get("days_left") if fact is not None and not fact.is_stale else None
     if not isinstance(days, int):
         return None
-    return [Condition("certificate", f"The certificate ends in {days} days")] if days <= threshold else []
+    if days > threshold:
+        return []
+    return [Condition("certificate", f"The certificate ends in {days} days", f"Das Zertifikat endet in {days} Tagen")]
 
 
 def _judge_backup_failure(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
@@ -102,14 +114,37 @@ def _judge_backup_failure(environment_id: int, threshold: int, situation: Situat
         return []
     if backups.newest_done_at is not None and backups.newest_done_at > backups.last_failed_at:
         return []
-    return [Condition("backup", f"A backup failed: {backups.last_error}")]
+    error = backups.last_error
+    return [Condition("backup", f"A backup failed: {error}", f"Ein Backup ist fehlgeschlagen: {error}")]
+
+
+def _judge_lateness(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
+    since = situation.assessments[environment_id].facts.backups.awaited_since
+    if since is None or situation.now - since <= timedelta(minutes=threshold):
+        return []
+    at = f"{since:%Y-%m-%d %H:%M} UTC"
+    words = f"The backup that was due at {at} is not done"
+    return [Condition("backup_late", words, f"Das für {at} geplante Backup ist nicht fertig")]
 
 
 def _judge_proof(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
     assessment = situation.assessments[environment_id]
     if not assessment.databases or assessment.facts.is_backup_proven:
         return []
-    return [Condition("proof", "No recent backup is proven by a restore")]
+    german = "Kein aktuelles Backup ist durch eine Wiederherstellung belegt"
+    return [Condition("proof", "No recent backup is proven by a restore", german)]
+
+
+def _judge_wal(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
+    """Standbys, slots and the archiver, as the probe of the databases has judged them; one alert for each."""
+    fact = situation.assessments[environment_id].facts.probes.get("postgres")
+    if fact is None or fact.is_stale or fact.status in {None, "error", "skipped"}:
+        return None
+    worst: dict[str, str] = {}
+    for finding in fact.findings:
+        if finding.get("id") in WAL_FINDINGS and finding.get("status") == "fail":
+            worst.setdefault(finding["id"], finding.get("summary", ""))
+    return [Condition(f"wal:{key}", f"WAL: {text}", f"WAL: {text}") for key, text in worst.items()]
 
 
 def _judge_silence(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
@@ -119,7 +154,25 @@ def _judge_silence(environment_id: int, threshold: int, situation: Situation) ->
     known_at = tracker.synced_at or tracker.created_at
     if situation.now - known_at <= timedelta(minutes=threshold):
         return []
-    return [Condition("tracker", f"No data since {known_at:%Y-%m-%d %H:%M} UTC: {tracker.error or 'no answer'}")]
+    at, error = f"{known_at:%Y-%m-%d %H:%M} UTC", tracker.error
+    words, german = f"No data since {at}: {error or 'no answer'}", f"Keine Daten seit {at}: {error or 'keine Antwort'}"
+    return [Condition("tracker", words, german)]
+
+
+def _judge_drops(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
+    tracker = situation.trackers.get(environment_id)
+    if tracker is None or tracker.error:
+        return None
+    if tracker.quota.get("is_accepting") is False:
+        words, german = "The tracker takes no more events", "Der Tracker nimmt keine Ereignisse mehr an"
+        return [Condition("dropped", words, german)]
+    dropped = tracker.quota.get("dropped_24h")
+    if dropped is None:
+        return None
+    if dropped < max(1, threshold):
+        return []
+    words = f"The tracker has dropped {dropped} events in 24 hours"
+    return [Condition("dropped", words, f"Der Tracker hat in 24 Stunden {dropped} Ereignisse verworfen")]
 
 
 def _judge_waivers(environment_id: int, threshold: int, situation: Situation) -> list[Condition] | None:
@@ -134,6 +187,7 @@ def _judge_waivers(environment_id: int, threshold: int, situation: Situation) ->
         Condition(
             f"waiver:{waiver.key}"[:100],
             f"The waiver of “{standing.item.title.en}” ends on {waiver.expires_on:%Y-%m-%d}",
+            f"Die Ausnahme für „{standing.item.title.de}“ endet am {waiver.expires_on:%Y-%m-%d}",
         )
         for standing, waiver in ending
     ]
@@ -144,8 +198,11 @@ JUDGES: Mapping[str, Judge] = {
     "auth_failure": _judge_auth_failures,
     "certificate_days": _judge_certificate,
     "backup_failed": _judge_backup_failure,
+    "backup_late": _judge_lateness,
     "backup_unproven": _judge_proof,
+    "wal_lag": _judge_wal,
     "tracker_silent": _judge_silence,
+    "events_dropped": _judge_drops,
     "waiver_ending": _judge_waivers,
 }
 

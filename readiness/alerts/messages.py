@@ -1,4 +1,7 @@
-"""Words one message about one or several alerts, in English or German, as text and HTML; reads settings only."""
+"""Words one message about alerts, or to one person, in English or German, as text and HTML; reads settings only.
+
+Titles and figures come from probes, trackers and tools: whatever looks like a secret in them is masked.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
-from readiness.models import Alert, Notification
+from portal.masking import mask_text
+from readiness.alerts.kinds import KINDS
+from readiness.models import Alert, NoticeSettings, Notification
 
 ACKNOWLEDGE_SALT = "readiness.alerts.acknowledge"
 ACKNOWLEDGE_DAYS = 14
+_TOLD_FACTS = ("project", "first_seen", "users", "events_last_hour", "browsers")
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -26,9 +32,18 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "reminder": "Still open",
         "test": "Test",
         "channel": "Notice",
+        "assigned": "Assigned to you",
+        "mentioned": "You are mentioned",
+        "approval": "Waits for your approval",
+        "overdue": "Overdue",
+        "weekly": "Weekly",
         "more": "and {count} more",
         "environment": "Environment",
         "severity": "Severity",
+        "critical": "critical",
+        "warning": "warning",
+        "info": "information",
+        "rule": "Rule",
         "project": "Project",
         "since": "Since",
         "first_seen": "First seen",
@@ -47,9 +62,18 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "reminder": "Weiterhin offen",
         "test": "Test",
         "channel": "Hinweis",
+        "assigned": "Dir zugewiesen",
+        "mentioned": "Du bist erwähnt",
+        "approval": "Wartet auf deine Freigabe",
+        "overdue": "Überfällig",
+        "weekly": "Wochenbericht",
         "more": "und {count} weitere",
         "environment": "Umgebung",
         "severity": "Schwere",
+        "critical": "kritisch",
+        "warning": "Warnung",
+        "info": "Hinweis",
+        "rule": "Regel",
         "project": "Projekt",
         "since": "Seit",
         "first_seen": "Zuerst gesehen",
@@ -77,10 +101,11 @@ class Message:
 
 
 def compose_message(notifications: Sequence[Notification], now: datetime) -> Message:
-    """One message for notifications to the same channel for the same reason; wants all they lead to loaded."""
+    """One message for notifications to the same receiver for the same reason; wants all they lead to loaded."""
     first = notifications[0]
-    words = WORDS.get(first.channel.language, WORDS["en"])
-    parts = [_describe(one, words) for one in notifications]
+    language = read_language(first)
+    words = WORDS.get(language, WORDS["en"])
+    parts = [_describe(one, words, language) for one in notifications]
     titles = [title for title, _ in parts]
     subject = f"[{words.get(first.reason, first.reason)}] {titles[0]}"
     if len(titles) > 1:
@@ -103,10 +128,26 @@ def compose_message(notifications: Sequence[Notification], now: datetime) -> Mes
     )
 
 
+def read_language(notification: Notification) -> str:
+    """The channel's language or the person's."""
+    if notification.channel is not None:
+        return notification.channel.language
+    assert notification.person is not None  # noqa: S101  the table's constraint
+    try:
+        return str(notification.person.notice_settings.language)
+    except NoticeSettings.DoesNotExist:
+        return "en"
+
+
+def link_to(name: str, *arguments: object) -> str:
+    """The whole address of one of the portal's pages."""
+    return f"{settings.SITE_URL}{reverse(name, args=arguments)}"
+
+
 def acknowledge_url(alert: Alert) -> str:
     """The signed link with which whoever got the message says that they have seen it."""
     token = signing.dumps(alert.pk, salt=ACKNOWLEDGE_SALT)
-    return f"{settings.SITE_URL}{reverse('acknowledge_by_link', args=[token])}"
+    return link_to("acknowledge_by_link", token)
 
 
 def read_acknowledge_token(token: str) -> int | None:
@@ -118,13 +159,23 @@ def read_acknowledge_token(token: str) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _describe(notification: Notification, words: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
+def _describe(notification: Notification, words: Mapping[str, str], language: str) -> tuple[str, list[tuple[str, str]]]:
+    """The title and (label, value) pairs; the labels of what follows a person's notice are in its facts."""
     alert = notification.alert
     if alert is None:
-        return str(notification.facts.get("title") or words["test_text"]), []
+        title = str(_in_language(notification.facts, "title", language) or words["test_text"])
+        told = _in_language(notification.facts, "lines", language) or []
+        lines = [(str(label), mask_text(str(value))) for label, value in told]
+        if notification.facts.get("link"):
+            lines.append((words["link"], notification.facts["link"]))
+        return mask_text(title), lines
     environment = alert.environment.name if alert.environment is not None else ""
-    lines = [(words["environment"], environment), (words["severity"], alert.rule.get_severity_display())]
-    lines.append((words["since"], _word_time(alert.opened_at)))
+    kind = KINDS.get(alert.rule.kind)
+    rule = alert.rule.name
+    if kind is not None and rule == kind.title:
+        rule = kind.title_de if language == "de" else kind.title
+    lines = [(words["environment"], environment), (words["severity"], words.get(alert.rule.severity, ""))]
+    lines += [(words["rule"], rule), (words["since"], _word_time(alert.opened_at))]
     for name in ("project", "first_seen", "users", "events_last_hour", "browsers"):
         if name not in alert.facts:
             continue
@@ -133,12 +184,18 @@ def _describe(notification: Notification, words: Mapping[str, str]) -> tuple[str
             value = _word_time(datetime.fromisoformat(value))
         elif isinstance(value, list):
             value = ", ".join(value)
-        lines.append((words[name], words["unknown"] if value in (None, "") else str(value)))
+        lines.append((words[name], words["unknown"] if value in (None, "") else mask_text(str(value))))
     if alert.facts.get("link"):
         lines.append((words["link"], alert.facts["link"]))
     if alert.acknowledged_at is None and notification.reason != "resolved":
         lines.append((words["acknowledge"], acknowledge_url(alert)))
-    return f"{environment}: {alert.title}", lines
+    title = str(_in_language({"title": alert.title, **alert.facts}, "title", language))
+    return f"{environment}: {mask_text(title)}", lines
+
+
+def _in_language(facts: Mapping[str, Any], name: str, language: str) -> Any:
+    """What ``facts`` say in that language, else in English."""
+    return facts.get(f"{name}_{language}") or facts.get(name)
 
 
 def _as_html(title: str, lines: Sequence[tuple[str, str]]) -> str:
@@ -156,18 +213,25 @@ def _linked(value: str) -> str:
 def _as_data(notification: Notification) -> dict[str, Any]:
     alert = notification.alert
     if alert is None:
-        return {"title": notification.facts.get("title", "")}
+        return {"title": mask_text(str(notification.facts.get("title", "")))}
     return {
         "id": alert.pk,
         "rule": alert.rule.kind,
         "severity": alert.rule.severity,
         "environment": alert.environment.slug if alert.environment is not None else None,
         "subject": alert.subject,
-        "title": alert.title,
+        "title": mask_text(alert.title),
         "opened_at": alert.opened_at.isoformat(),
         "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
-        **alert.facts,
+        **{name: _mask(alert.facts[name]) for name in _TOLD_FACTS if name in alert.facts},
+        **({"link": alert.facts["link"]} if "link" in alert.facts else {}),
     }
+
+
+def _mask(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_mask(one) for one in value]
+    return mask_text(value) if isinstance(value, str) else value
 
 
 def _word_time(at: datetime) -> str:

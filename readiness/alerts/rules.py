@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
-from django.urls import reverse
 
 from readiness.alerts.conditions import JUDGES, gather, judge_conditions, list_applicable
-from readiness.alerts.incidents import open_alert, resolve_alert
-from readiness.checklists.assessment import Assessment, assess
+from readiness.alerts.gates import evaluate_gates
+from readiness.alerts.incidents import Silences, load_silences, open_alert, resolve_alert
+from readiness.alerts.messages import link_to
+from readiness.checklists.assessment import assess
 from readiness.checklists.gate import KIND_TITLES
-from readiness.models import Alert, AlertRule, Environment, GateSeen, StatusChange, TrackerIssue
+from readiness.models import Alert, AlertRule, Environment, StatusChange, TrackerIssue
+from readiness.trackers.events import is_own
 
 BATCH = 500
 # A change that nobody looked at for so long is history, not news.
@@ -26,19 +27,18 @@ _LEVELS = {"error", "fatal"}
 
 def evaluate_changes(now: datetime, limit: int = BATCH) -> int:
     """Claims up to ``limit`` status changes, oldest first, each with what follows from it in one transaction."""
-    rules = _load_rules("probe_down")
-    waiting = StatusChange.objects.filter(alerted_at__isnull=True).order_by("pk").values_list("pk", flat=True)[:limit]
+    rules, silences = _load_rules("probe_down"), load_silences(now)
+    waiting = StatusChange.objects.filter(alerted_at__isnull=True).select_related("environment").order_by("pk")[:limit]
     claimed = 0
-    for pk in list(waiting):
+    for change in waiting:
         with transaction.atomic():
-            if StatusChange.objects.filter(pk=pk, alerted_at__isnull=True).update(alerted_at=now) != 1:
+            if StatusChange.objects.filter(pk=change.pk, alerted_at__isnull=True).update(alerted_at=now) != 1:
                 continue
             claimed += 1
-            change = StatusChange.objects.select_related("environment").get(pk=pk)
             if now - change.at <= timedelta(hours=NEWS_HOURS) and change.environment.retired_at is None:
                 for rule in list_applicable(rules, change.environment_id):
                     if change.at >= rule.created_at:
-                        _apply_change(rule, change, now)
+                        _apply_change(rule, change, silences, now)
     return claimed
 
 
@@ -71,7 +71,7 @@ def evaluate_conditions(now: datetime) -> int:
     if not rules or not environments:
         return 0
     assessments = assess(environments, now)
-    situation = gather(assessments, now)
+    situation, silences = gather(assessments, now), load_silences(now)
     open_subjects = _list_open(rules)
     judged = 0
     for environment in environments:
@@ -83,11 +83,12 @@ def evaluate_conditions(now: datetime) -> int:
                 continue
             judged += 1
             for condition in conditions:
-                facts = {**condition.facts, "link": _link("environment", environment.slug)}
-                open_alert(rule, environment, condition.subject, condition.title, now, facts)
+                facts = {"title_de": condition.title_de, "link": link_to("environment", environment.slug)}
+                facts |= condition.facts
+                open_alert(rule, environment, condition.subject, condition.title, now, facts, silences=silences)
             for subject in open_subjects.get((rule.pk, environment.pk), set()) - {one.subject for one in conditions}:
-                resolve_alert(rule, environment, subject, now)
-    _evaluate_gates([rule for rule in rules if rule.kind == "gate_fell"], assessments, now)
+                resolve_alert(rule, environment, subject, now, silences=silences)
+    evaluate_gates([rule for rule in rules if rule.kind == "gate_fell"], assessments, now)
     return judged
 
 
@@ -107,14 +108,28 @@ def resolve_issues(now: datetime) -> int:
     )
 
 
-def _apply_change(rule: AlertRule, change: StatusChange, now: datetime) -> None:
+def _apply_change(rule: AlertRule, change: StatusChange, silences: Silences, now: datetime) -> None:
     subject = f"probe:{change.kind}"
     title = KIND_TITLES.get(change.kind, change.kind)
     if change.to_status in _BAD:
-        facts = {"link": _link("environment_probes", change.environment.slug), "first_seen": change.at.isoformat()}
-        open_alert(rule, change.environment, subject, f"{title}: {change.summary or change.to_status}", now, facts)
+        said = change.summary or change.to_status
+        facts = {
+            "title_de": f"{title} schlägt an: {said}",
+            "link": link_to("environment_probes", change.environment.slug),
+            "first_seen": change.at.isoformat(),
+        }
+        open_alert(
+            rule,
+            change.environment,
+            subject,
+            f"{title}: {said}",
+            now,
+            facts,
+            silences=silences,
+            in_maintenance=change.in_maintenance,
+        )
     elif change.to_status in {"pass", "warn"}:
-        resolve_alert(rule, change.environment, subject, now)
+        resolve_alert(rule, change.environment, subject, now, silences=silences)
 
 
 def _apply_issue(rule: AlertRule, issue: TrackerIssue, now: datetime) -> None:
@@ -133,32 +148,16 @@ def _apply_issue(rule: AlertRule, issue: TrackerIssue, now: datetime) -> None:
         "users": issue.users,
         "events_last_hour": events["count"],
         "browsers": [str(name) for name in names],
-        "link": _link("tracker_issue", issue.tracker.environment.slug, issue.pk),
+        # An event that the portal sent to test a DSN proves nothing about the application.
+        "is_application": is_own(issue.detail),
+        "link": link_to("tracker_issue", issue.tracker.environment.slug, issue.pk),
     }
     open_alert(rule, issue.tracker.environment, f"issue:{issue.pk}", issue.title, now, facts)
 
 
-def _evaluate_gates(rules: Sequence[AlertRule], assessments: Mapping[int, Assessment], now: datetime) -> None:
-    """Compares each verdict with the one before; the memory moves in the transaction that opens the alert."""
-    before = dict(GateSeen.objects.filter(environment_id__in=list(assessments)).values_list("environment_id", "is_go"))
-    for environment_id, assessment in assessments.items():
-        is_go = assessment.decision.verdict.may_go_live
-        if before.get(environment_id) is is_go:
-            continue
-        environment = assessment.environment
-        with transaction.atomic():
-            GateSeen.objects.update_or_create(environment=environment, defaults={"is_go": is_go, "seen_at": now})
-            for rule in list_applicable(rules, environment_id):
-                if is_go:
-                    resolve_alert(rule, environment, "gate", now)
-                elif before.get(environment_id) is True:
-                    count = len(assessment.decision.blockers)
-                    title = f"NO-GO: {count} {'reason' if count == 1 else 'reasons'}"
-                    open_alert(rule, environment, "gate", title, now, {"link": _link("environment", environment.slug)})
-
-
 def _load_rules(*kinds: str) -> list[AlertRule]:
-    return list(AlertRule.objects.filter(is_enabled=True, kind__in=kinds))
+    rules = AlertRule.objects.filter(is_enabled=True, removed_at__isnull=True, kind__in=kinds)
+    return list(rules.select_related("rota").prefetch_related("channels"))
 
 
 def _list_open(rules: Sequence[AlertRule]) -> dict[tuple[int, int | None], set[str]]:
@@ -167,7 +166,3 @@ def _list_open(rules: Sequence[AlertRule]) -> dict[tuple[int, int | None], set[s
     for rule_id, environment_id, subject in rows.values_list("rule_id", "environment_id", "subject"):
         found.setdefault((rule_id, environment_id), set()).add(subject)
     return found
-
-
-def _link(name: str, *arguments: object) -> str:
-    return f"{settings.SITE_URL}{reverse(name, args=arguments)}"

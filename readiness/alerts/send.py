@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from django.contrib.auth.models import User
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -22,7 +23,10 @@ LONGEST_RETRY_SECONDS = 3600
 PERMANENT_FAILURES_TO_DISABLE = 3
 GROUP_LIMIT = 50
 
-Carrier = Callable[[Channel, Message], None]
+# About what lasts: whoever gets it later than that would be told what is no longer true.
+_ABOUT_OPEN = ("reminder", "escalated")
+
+Carrier = Callable[[Channel | User, Message], None]
 
 
 def send_due(now: datetime | None = None, *, limit: int = 200, carry: Carrier = deliver) -> int:
@@ -32,6 +36,7 @@ def send_due(now: datetime | None = None, *, limit: int = 200, carry: Carrier = 
     with the same key. Never more than the one in flight.
     """
     sent = 0
+    _drop_outdated(now or timezone.now())
     for _ in range(limit):
         at = now or timezone.now()
         batch = _claim_next(at)
@@ -43,7 +48,7 @@ def send_due(now: datetime | None = None, *, limit: int = 200, carry: Carrier = 
 
 def queue_test(channel: Channel, now: datetime) -> Notification:
     """Writes a test message; the caller sends it with send_one."""
-    key = hashlib.sha256(f"test:{channel.pk}:{now.isoformat()}".encode()).hexdigest()[:40]
+    key = _make_notice_key("test", channel.pk, now.isoformat())
     return Notification.objects.create(channel=channel, reason="test", key=key, due_at=now)
 
 
@@ -56,7 +61,8 @@ def send_one(notification: Notification, now: datetime, carry: Carrier = deliver
 
 def _claim_next(now: datetime) -> list[Notification]:
     """The next message: one notification, or all that belong to the same rule, reason and channel when grouped."""
-    due = Notification.objects.filter(_claimable(now), due_at__lte=now, channel__is_enabled=True)
+    reachable = Q(channel__is_enabled=True, channel__removed_at__isnull=True) | Q(person__is_active=True)
+    due = Notification.objects.filter(_claimable(now), reachable, due_at__lte=now)
     for pk in due.order_by("due_at", "pk").values_list("pk", flat=True)[:20]:
         if not _claim(pk, now):
             continue
@@ -71,6 +77,14 @@ def _claim_next(now: datetime) -> list[Notification]:
             batch += [_load(each) for each in rest if _claim(each, now)]
         return batch
     return []
+
+
+def _drop_outdated(now: datetime) -> None:
+    """Reminders and escalations about what has ended while they waited are not sent any more."""
+    ended = Notification.objects.filter(
+        _claimable(now), reason__in=_ABOUT_OPEN, due_at__lte=now, alert__resolved_at__isnull=False
+    )
+    ended.update(state=Notification.State.DROPPED, claimed_until=None)
 
 
 def _claimable(now: datetime) -> Q:
@@ -89,19 +103,23 @@ def _claim(pk: int, now: datetime) -> bool:
 
 
 def _load(pk: int) -> Notification:
-    return Notification.objects.select_related("channel", "alert__rule", "alert__environment").get(pk=pk)
+    return Notification.objects.select_related(
+        "channel", "person__notice_settings", "alert__rule", "alert__environment"
+    ).get(pk=pk)
 
 
 def _send(batch: list[Notification], now: datetime, carry: Carrier) -> int:
     mine = Notification.objects.filter(pk__in=[one.pk for one in batch], state=Notification.State.SENDING)
-    channel = batch[0].channel
+    channel, person = batch[0].channel, batch[0].person
+    receiver = person if channel is None else channel
+    assert receiver is not None  # noqa: S101  the table's constraint
     try:
-        carry(channel, compose_message(batch, now))
+        carry(receiver, compose_message(batch, now))
     except TransportError as error:
         _note_failure(batch, error, now)
         return 0
     mine.update(state=Notification.State.SENT, sent_at=timezone.now(), claimed_until=None, error="")
-    if channel.permanent_failures:
+    if channel is not None and channel.permanent_failures:
         Channel.objects.filter(pk=channel.pk).update(permanent_failures=0)
     return 1
 
@@ -117,8 +135,9 @@ def _note_failure(batch: list[Notification], error: TransportError, now: datetim
         mine.update(
             state=Notification.State.PENDING, claimed_until=None, error=text, due_at=now + timedelta(seconds=wait)
         )
-    if error.is_permanent and batch[0].reason != "test":
-        _count_permanent(batch[0].channel, text, now)
+    channel = batch[0].channel
+    if error.is_permanent and channel is not None and batch[0].reason != "test":
+        _count_permanent(channel, text, now)
 
 
 def _count_permanent(channel: Channel, why: str, now: datetime) -> None:
@@ -130,16 +149,35 @@ def _count_permanent(channel: Channel, why: str, now: datetime) -> None:
     if disabled != 1:
         return
     audit.record("switched off the channel", subject=f"{channel.name}: {why}", detail={"status": "fail"})
-    title = f"The channel {channel.name} is switched off, because it refused {PERMANENT_FAILURES_TO_DISABLE} messages."
+    _tell_that_it_is_off(channel, now)
+
+
+def _tell_that_it_is_off(channel: Channel, now: datetime) -> None:
+    """Through the other channels; when there is none, to everybody who may set one up."""
+    count, name = PERMANENT_FAILURES_TO_DISABLE, channel.name
+    facts = {
+        "title": f"The channel {name} is switched off, because it refused {count} messages.",
+        "title_de": f"Der Kanal {name} ist abgeschaltet, weil er {count} Nachrichten abgelehnt hat.",
+    }
+    others = Channel.objects.filter(is_enabled=True, removed_at__isnull=True)
+    receivers: list[Channel | User] = list(others)
+    if not receivers:
+        may_set_up = User.objects.with_perm(
+            "readiness.change_alertrule", backend="django.contrib.auth.backends.ModelBackend"
+        )
+        receivers = list(may_set_up.exclude(email=""))
     Notification.objects.bulk_create(
-        [
-            Notification(
-                channel=other,
-                reason="channel",
-                key=hashlib.sha256(f"off:{channel.pk}:{other.pk}:{now.isoformat()}".encode()).hexdigest()[:40],
-                due_at=now,
-                facts={"title": title},
-            )
-            for other in Channel.objects.filter(is_enabled=True)
-        ]
+        Notification(
+            channel=receiver if isinstance(receiver, Channel) else None,
+            person=receiver if isinstance(receiver, User) else None,
+            reason="channel",
+            key=_make_notice_key("off", channel.pk, type(receiver).__name__, receiver.pk, now.isoformat()),
+            due_at=now,
+            facts=facts,
+        )
+        for receiver in receivers
     )
+
+
+def _make_notice_key(*parts: object) -> str:
+    return hashlib.sha256(":".join(map(str, parts)).encode()).hexdigest()[:40]

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
@@ -39,13 +40,16 @@ class TransportError(Exception):
         self.is_permanent = is_permanent
 
 
-def deliver(channel: Channel, message: Message) -> None:
-    """Sends ``message``. Raises TransportError."""
+def deliver(receiver: Channel | User, message: Message) -> None:
+    """Sends ``message`` through a channel, or by mail to one person. Raises TransportError."""
+    if isinstance(receiver, User):
+        _send_mail(receiver.email, message)
+        return
     try:
-        address = channel.read_address()
+        address = receiver.read_address()
     except SecretError as error:
         raise TransportError(str(error), is_permanent=False) from None
-    _CARRIERS[channel.kind](address, message)
+    _CARRIERS[receiver.kind](address, message)
 
 
 def explain_bad_address(kind: str, address: str) -> str:
@@ -87,7 +91,7 @@ def _send_mail(address: str, message: Message) -> None:
     try:
         receivers = _split_addresses(address)
     except ValidationError:
-        raise TransportError("The channel's e-mail addresses are not valid.", is_permanent=True) from None
+        raise TransportError("The e-mail addresses are not valid.", is_permanent=True) from None
     host = urlsplit(settings.SITE_URL).hostname or "preflight.invalid"
     mail = EmailMultiAlternatives(
         message.subject,

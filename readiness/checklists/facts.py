@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BackupFacts:
-    """What the backups room reports about one environment. Times are aware; None means never."""
+    """What the backups room reports about one environment. Times are aware; None means never.
+
+    ``awaited_since`` is when the earliest scheduled backup that is not done was or will be due.
+    """
 
     newest_proven_at: datetime | None = None
     newest_done_at: datetime | None = None
     last_failed_at: datetime | None = None
     last_error: str = ""
     databases_without_proof: tuple[str, ...] = ()
+    awaited_since: datetime | None = None
 
 
 @dataclass(frozen=True)

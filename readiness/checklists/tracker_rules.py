@@ -53,11 +53,35 @@ def events_arrive(role: str) -> Callable[[Facts], Evidence]:
     return rule
 
 
+def dsn_accepts_events(facts: Facts) -> Evidence:
+    """A test event that the portal sent to each project's DSN arrived; it proves the DSN, and no SDK."""
+
+    def judge(tracker: TrackerFacts) -> Evidence:
+        failed = [f"{project.project}: {project.trial_error}" for project in tracker.roles if project.trial_error]
+        if failed:
+            return judged(False, failed[0], tracker.synced_at)
+        arrived = [project.trial_arrived_at for project in tracker.roles]
+        oldest = min((at for at in arrived if at is not None), default=None)
+        if oldest is None or None in arrived:
+            return unknown("Send a test event to each project, in the tracker’s settings.", tracker.synced_at)
+        if facts.now - oldest > EVENTS_FOR:
+            return Evidence(EvidenceState.STALE, f"The test event is older than {EVENTS_FOR.days} days.", oldest)
+        return judged(True, "A test event to each project’s DSN has arrived.", oldest)
+
+    return _from_tracker(facts, judge)
+
+
 def alert_rules_are_there(facts: Facts) -> Evidence:
     """The four rules are in the tracker, or here with a channel."""
 
     def judge(tracker: TrackerFacts) -> Evidence:
         told = {words: tracker.has_rule(key) for key, words in ALERT_RULES.items()}
+        unproven = [words for key, words in ALERT_RULES.items() if key in tracker.rules_unproven and not told[words]]
+        if unproven:
+            text = (
+                f"The rules here for {', '.join(unproven)} have delivered nothing yet: send a test through the channel."
+            )
+            return unknown(text, tracker.synced_at)
         missing = [words for words, is_there in told.items() if is_there is False]
         if missing:
             return judged(False, f"No alert rule for {', '.join(missing)}.", tracker.synced_at)

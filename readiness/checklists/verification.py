@@ -141,6 +141,7 @@ RULES: Mapping[str, Rule] = {
     "tracker.answers": Rule(Need.TRACKER, tracker.tracker_answers),
     "tracker.backend_events": Rule(Need.TRACKER, tracker.events_arrive("backend")),
     "tracker.frontend_events": Rule(Need.TRACKER, tracker.events_arrive("frontend")),
+    "tracker.accepts_events": Rule(Need.TRACKER, tracker.dsn_accepts_events),
     "tracker.alert_rules": Rule(Need.TRACKER, tracker.alert_rules_are_there),
     "tracker.test_error": Rule(Need.TRACKER, tracker.error_is_acknowledged),
     "tracker.replays": Rule(Need.TRACKER, tracker.replays_arrive),

@@ -1,6 +1,15 @@
 """The tables of readiness, by concern."""
 
-from readiness.models.alerts import Alert, AlertRule, Channel, GateSeen, Notification
+from readiness.models.alerts import (
+    Alert,
+    AlertRule,
+    Channel,
+    GateSeen,
+    NoticeSettings,
+    Notification,
+    OnCallRota,
+    OnCallTurn,
+)
 from readiness.models.checklists import Attachment, ItemApproval, ItemEvent, ItemState, Waiver
 from readiness.models.decisions import DecisionSnapshot, Meeting, RequiredRole, Signature
 from readiness.models.environments import Database, Endpoint, Environment
@@ -39,7 +48,10 @@ __all__ = [
     "ItemState",
     "MaintenanceWindow",
     "Meeting",
+    "NoticeSettings",
     "Notification",
+    "OnCallRota",
+    "OnCallTurn",
     "PostedFact",
     "ProbeRollup",
     "ProbeRun",

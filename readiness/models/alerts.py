@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from portal.secrets import EncryptedTextField, SecretError, resolve_reference
@@ -15,6 +17,9 @@ def list_rule_kinds() -> list[tuple[str, str]]:
     from readiness.alerts.kinds import KINDS
 
     return [(kind.key, kind.title) for kind in KINDS.values()]
+
+
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 
 
 class Channel(models.Model):
@@ -31,11 +36,13 @@ class Channel(models.Model):
         help_text="E-mail addresses separated by commas, the webhook's URL, or an Apprise URL; "
         "also env:NAME or file:PATH. Kept encrypted."
     )
-    language = models.CharField(max_length=2, choices=[("en", "English"), ("de", "Deutsch")], default="en")
+    language = models.CharField(max_length=2, choices=LANGUAGES, default="en")
     is_enabled = models.BooleanField("enabled", default=True)
     permanent_failures = models.PositiveSmallIntegerField(default=0, editable=False)
     disabled_why = models.CharField(max_length=300, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    # A removed channel has no address any more; what was sent through it stays in the history.
+    removed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["name"]
@@ -56,6 +63,37 @@ class Channel(models.Model):
         except SecretError as error:
             return str(error)
         return stored if self.kind == self.Kind.EMAIL or stored.startswith(("env:", "file:")) else "kept encrypted"
+
+
+class OnCallRota(models.Model):
+    """Who is on call: channels that take turns, each for the same time, from ``starts_at`` on."""
+
+    name = models.CharField(max_length=80, unique=True)
+    starts_at = models.DateTimeField("first turn starts at")
+    turn_hours = models.PositiveIntegerField(
+        "hours a turn", default=168, validators=[MinValueValidator(1)], help_text="168 is a week."
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OnCallTurn(models.Model):
+    """One place in the order of a rota."""
+
+    rota = models.ForeignKey(OnCallRota, on_delete=models.CASCADE, related_name="turns")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="turns")
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["rota_id", "position"]
+        constraints = [models.UniqueConstraint(fields=["rota", "position"], name="on_call_place_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rota}: {self.channel}"
 
 
 class AlertRule(models.Model):
@@ -81,6 +119,15 @@ class AlertRule(models.Model):
     channels: models.ManyToManyField[Channel, models.Model] = models.ManyToManyField(
         Channel, blank=True, related_name="rules"
     )
+    rota = models.ForeignKey(
+        OnCallRota,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="rules",
+        verbose_name="on call",
+        help_text="Also tells whoever is on call, at any hour.",
+    )
     group_seconds = models.PositiveIntegerField(default=0, help_text="Wait so long to send several as one message.")
     cooldown_minutes = models.PositiveIntegerField(default=5, help_text="Tell the same thing again only after that.")
     remind_minutes = models.PositiveIntegerField(default=0, help_text="0 never reminds.")
@@ -88,6 +135,7 @@ class AlertRule(models.Model):
     escalate_to = models.ForeignKey(Channel, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     is_enabled = models.BooleanField("enabled", default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["name", "id"]
@@ -105,6 +153,7 @@ class Alert(models.Model):
     title = models.CharField(max_length=300)
     facts: models.JSONField[Any, Any] = models.JSONField(default=dict)
     opened_at = models.DateTimeField()
+    told_at = models.DateTimeField(null=True)
     resolved_at = models.DateTimeField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.CharField(max_length=150, blank=True)
@@ -129,17 +178,21 @@ class Alert(models.Model):
 
 
 class Notification(models.Model):
-    """One message to one channel, written before it is sent, so that a crash leaves evidence."""
+    """One message to one channel or person, written before it is sent, so that a crash leaves evidence."""
 
     class State(models.TextChoices):
         PENDING = "pending", "waiting"
         SENDING = "sending", "being sent"
         SENT = "sent", "delivered"
         FAILED = "failed", "not delivered"
+        DROPPED = "dropped", "no longer true"
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, null=True, related_name="notifications")
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="notifications")
-    reason = models.CharField(max_length=12, help_text="opened, resolved, escalated, reminder, test.")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, null=True, related_name="notifications")
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="notifications"
+    )
+    reason = models.CharField(max_length=12, help_text="opened, resolved, escalated, reminder, test, assigned ...")
     key = models.CharField(max_length=64, unique=True, help_text="The same for every attempt to send it.")
     state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -148,26 +201,53 @@ class Notification(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)
-    # What a message without an alert says: {"title": ...}.
+    # What a message without an alert says: {"title", "title_de", "link", "lines"}.
     facts: models.JSONField[Any, Any] = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [models.Index(fields=["state", "due_at"], name="notification_due")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(channel__isnull=True) ^ models.Q(person__isnull=True),
+                name="notification_has_one_receiver",
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"{self.reason} to {self.channel}"
+        return f"{self.reason} to {self.channel or self.person}"
+
+
+class NoticeSettings(models.Model):
+    """What one person wants to be told by mail, and in which language; without a row, the defaults."""
+
+    person = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notice_settings")
+    language = models.CharField(max_length=2, choices=LANGUAGES, default="en")
+    wants_notices = models.BooleanField(
+        "what concerns me",
+        default=True,
+        help_text="When something is assigned to me, mentions me, waits for my approval or is overdue.",
+    )
+    wants_weekly = models.BooleanField(
+        "a weekly summary", default=False, help_text="Every Monday: how each environment stands, and what changed."
+    )
+
+    class Meta:
+        ordering = ["person_id"]
+
+    def __str__(self) -> str:
+        return f"Notices of {self.person}"
 
 
 class GateSeen(models.Model):
     """The verdict of an environment when it was last looked at, to notice when it falls."""
 
     environment = models.OneToOneField(Environment, on_delete=models.CASCADE, related_name="gate_seen")
-    is_go = models.BooleanField()
+    verdict = models.CharField(max_length=11)
     seen_at = models.DateTimeField()
 
     class Meta:
         ordering = ["environment_id"]
 
     def __str__(self) -> str:
-        return "GO" if self.is_go else "NO-GO"
+        return self.verdict

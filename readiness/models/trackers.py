@@ -33,6 +33,9 @@ class Tracker(models.Model):
         "plain HTTP and private addresses", default=False, help_text="The token then travels unencrypted."
     )
     allow_loopback = models.BooleanField(default=False, editable=False)
+    monthly_quota = models.PositiveIntegerField(
+        "events a month", null=True, blank=True, help_text="What your plan allows; trackers do not tell."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     # What readiness.trackers.sync keeps.
@@ -46,7 +49,11 @@ class Tracker(models.Model):
     new_24h = models.PositiveIntegerField(null=True, editable=False)
     # [[epoch seconds, events]] of the last hour, one a minute; null where nobody knows.
     minutes: models.JSONField[Any, Any] = models.JSONField(null=True, default=None, editable=False)
+    # {"accepted_30d", "dropped_24h", "dropped_30d", "is_accepting"}; a figure that nobody knows is not there.
     quota: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
+    # Everybody who used the application in 24 hours, not only those who met an error.
+    users_24h = models.PositiveBigIntegerField(null=True, editable=False)
+    mean_duration_ms = models.FloatField(null=True, editable=False)
 
     class Meta:
         ordering = ["environment_id"]
@@ -77,6 +84,8 @@ class TrackerProject(models.Model):
     # {"at", "sdk", "environment", "release"} of the application's own newest event.
     newest_event: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
     facts_at = models.DateTimeField(null=True, editable=False)
+    # {"sent_at", "event_id", "error", "arrived_at"} of the newest event that the portal sent to the project's DSN.
+    test_event: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
 
     class Meta:
         ordering = ["id"]

@@ -107,6 +107,22 @@ class ProjectFacts:
     warning: str = ""
 
 
+@dataclass(frozen=True)
+class Usage:
+    """How much of the tracker is used, and what it knows of the application beside errors; None is unknown.
+
+    ``dropped_*`` counts events that the tracker refused: beyond a quota or a rate limit, or not valid. What people
+    chose to filter is not among them. ``is_accepting`` is False when it takes nothing at all at the moment.
+    """
+
+    accepted_30d: int | None = None
+    dropped_24h: int | None = None
+    dropped_30d: int | None = None
+    is_accepting: bool | None = None
+    users_24h: int | None = None
+    mean_duration_ms: float | None = None
+
+
 RULE_KEYS = ("new_issue", "error_rate", "database", "auth_failure")
 
 
@@ -141,6 +157,16 @@ class Adapter(Protocol):
 
     def count_minutes(self, projects: Sequence[ProjectFound]) -> list[Bucket] | None:
         """Events of the last hour a minute; None when events must be counted instead."""
+        ...
+
+    def read_usage(self, projects: Sequence[ProjectFound]) -> Usage: ...
+
+    def read_dsn(self, project: ProjectFound) -> str:
+        """Where the project's SDKs send events; empty when it has no key."""
+        ...
+
+    def has_event(self, project: ProjectFound, event_id: str) -> bool:
+        """Whether the event of those 32 hex digits has arrived."""
         ...
 
     def test_scopes(self, projects: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
@@ -232,6 +258,13 @@ def read_user(value: Any) -> str:
     if not isinstance(value, Mapping):
         return ""
     return read_text(value.get("id"), 100)
+
+
+def read_country(user: Any) -> dict[str, str]:
+    """The country of an event's user as a tag, where the tracker has looked it up."""
+    geo = user.get("geo") if isinstance(user, Mapping) else None
+    code = read_text(geo.get("country_code"), 10) if isinstance(geo, Mapping) else ""
+    return {"country": code} if code else {}
 
 
 def sum_since(buckets: Sequence[Bucket] | None, since: datetime) -> int | None:

@@ -15,8 +15,10 @@ from readiness.trackers.base import (
     ProjectFound,
     TrackerError,
     TrackerErrorReason,
+    Usage,
     bad_shape,
     read_count,
+    read_country,
     read_tags,
     read_text,
     read_time,
@@ -26,6 +28,7 @@ from readiness.trackers.client import ApiClient
 
 _ROOT = "/api/canonical/0"
 EVENT_PAGES = 40
+ISSUES_SEARCHED = 5
 
 
 class BugsinkAdapter:
@@ -97,6 +100,23 @@ class BugsinkAdapter:
     def count_minutes(self, projects: Sequence[ProjectFound]) -> list[Bucket] | None:
         return None
 
+    def read_usage(self, projects: Sequence[ProjectFound]) -> Usage:
+        return Usage()
+
+    def read_dsn(self, project: ProjectFound) -> str:
+        found = self._client.get(f"{_ROOT}/projects/{quote(project.remote_id, safe='')}/").data
+        return read_text(found.get("dsn")) if isinstance(found, Mapping) else ""
+
+    def has_event(self, project: ProjectFound, event_id: str) -> bool:
+        """Among the newest events of the issues seen last: an event cannot be asked for by its SDK's id."""
+        query = {"project": project.remote_id, "sort": "last_seen", "order": "desc"}
+        issues = _read_rows(self._client.get(f"{_ROOT}/issues/", query).data, "issues")
+        for issue in issues[:ISSUES_SEARCHED]:
+            events = self._client.get(f"{_ROOT}/events/", {"issue": read_text(issue.get("id"), 64)}).data
+            if any(read_text(one.get("event_id")).replace("-", "") == event_id for one in _read_rows(events, "events")):
+                return True
+        return False
+
     def test_scopes(self, projects: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
         """Its tokens may do everything or nothing."""
         for name in projects:
@@ -116,7 +136,7 @@ class BugsinkAdapter:
             return EventFound(remote_id, at, is_read=False)
         self._budget -= 1
         data = self._read_contents(remote_id)
-        tags = {**read_tags(data.get("tags")), **_read_contexts(data)}
+        tags = {**read_country(data.get("user")), **read_tags(data.get("tags")), **_read_contexts(data)}
         return EventFound(remote_id, at, read_user(data.get("user")), tags)
 
     def _read_contents(self, remote_id: str) -> Mapping[str, Any]:

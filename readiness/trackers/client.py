@@ -9,7 +9,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
@@ -20,6 +20,7 @@ from readiness.probes.base import ErrorReason, FailReason
 from readiness.trackers.base import TrackerError, TrackerErrorReason
 
 Reason = TrackerErrorReason
+Query = Mapping[str, str | int | Sequence[str]]
 
 REQUEST_SECONDS = 15
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -80,9 +81,12 @@ class ApiClient:
         self._sleep = sleep
         self._life = net.Deadline(total_seconds)
 
-    def get(self, path: str, query: Mapping[str, str | int] | None = None, *, scope: str = "") -> Reply:
-        """One GET, tried again when that may help. ``path`` starts and ends with a slash. Raises TrackerError."""
-        url = f"{self.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
+    def get(self, path: str, query: Query | None = None, *, scope: str = "") -> Reply:
+        """One GET, tried again when that may help. ``path`` starts and ends with a slash. Raises TrackerError.
+
+        A list in ``query`` is sent as its name repeated.
+        """
+        url = f"{self.base_url}{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         for attempt in range(1, MAX_TRIES + 1):
             try:
                 response = self._send(url)
@@ -99,9 +103,7 @@ class ApiClient:
             return _read_reply(response, path, scope)
         raise AssertionError("unreachable")  # the last attempt returned or raised
 
-    def get_pages(
-        self, path: str, query: Mapping[str, str | int], *, scope: str = "", max_pages: int = MAX_PAGES
-    ) -> Iterator[Any]:
+    def get_pages(self, path: str, query: Query, *, scope: str = "", max_pages: int = MAX_PAGES) -> Iterator[Any]:
         """The data of each page in turn. Raises TrackerError, also for a cursor that repeats and too many pages."""
         cursor: str | None = None
         seen: set[str] = set()

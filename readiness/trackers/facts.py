@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 
-from readiness.models import Alert, AlertRule, Tracker, TrackerProject
+from readiness.models import Alert, AlertRule, Notification, Tracker, TrackerProject
 from readiness.trackers.base import RULE_KEYS, read_time
 from readiness.trackers.sync import is_stale
 
@@ -18,7 +18,8 @@ from readiness.trackers.sync import is_stale
 class RoleFacts:
     """One project of the environment. None: the tracker cannot tell, which is "not verifiable", never failed.
 
-    ``newest_event_at`` is of an event that the application's own SDK sent.
+    ``newest_event_at`` is of an event that the application's own SDK sent. ``trial_arrived_at`` is of the newest event
+    that the portal sent to the DSN; ``trial_error`` is why it did not arrive; both are empty when none was sent.
     """
 
     role: str
@@ -30,14 +31,18 @@ class RoleFacts:
     is_scrubbed: bool | None = None
     has_replay: bool | None = None
     rules_there: Mapping[str, bool | None] = field(default_factory=dict)
+    trial_arrived_at: datetime | None = None
+    trial_error: str = ""
 
 
 @dataclass(frozen=True)
 class TrackerFacts:
     """The error tracker of one environment. ``is_stale``: nothing of it says anything about now.
 
-    ``rules_here`` holds the keys of RULE_KEYS that a rule of the portal watches with at least one channel;
-    ``acknowledged_at`` is when somebody last acknowledged the notice of an application error.
+    ``rules_here`` holds the keys of RULE_KEYS that a rule of the portal watches with a channel through which a message
+    has been delivered; ``rules_unproven`` those whose channels have not delivered any yet. ``acknowledged_at`` is when
+    somebody last acknowledged the delivered notice of an error that the application itself had raised.
+    ``drops_events``: the tracker refuses some, so that no errors there does not mean no errors; None is unknown.
     """
 
     provider: str
@@ -48,7 +53,9 @@ class TrackerFacts:
     new_24h: int | None = None
     roles: tuple[RoleFacts, ...] = ()
     rules_here: frozenset[str] = frozenset()
+    rules_unproven: frozenset[str] = frozenset()
     acknowledged_at: datetime | None = None
+    drops_events: bool | None = None
 
     def role(self, role: str) -> RoleFacts | None:
         """The project of that role (backend, frontend), if there is one."""
@@ -68,18 +75,27 @@ def read_tracker_facts(environment_ids: Iterable[int], now: datetime | None = No
     rules = AlertRule.objects.filter(
         Q(environment__isnull=True) | Q(environment_id=about),
         is_enabled=True,
+        removed_at__isnull=True,
         kind__in=RULE_KEYS,
         channels__is_enabled=True,
-    )
+    ).order_by()
+    proven = rules.filter(channels__notifications__state=Notification.State.SENT)
+    # Of issues only: whether the application itself raised them is known there.
+    delivered = Notification.objects.filter(alert=OuterRef("pk"), state=Notification.State.SENT)
     acknowledged = Alert.objects.filter(
-        environment_id=about, rule__kind__in=RULE_KEYS, acknowledged_at__isnull=False
+        Exists(delivered),
+        environment_id=about,
+        rule__kind__in=RULE_KEYS,
+        facts__is_application=True,
+        acknowledged_at__isnull=False,
     ).order_by("-acknowledged_at")
     rows = (
         TrackerProject.objects.filter(tracker__environment_id__in=list(environment_ids))
         .select_related("tracker")
         .defer("tracker__token", "tracker__minutes")
         .annotate(
-            rules_here=ArraySubquery(rules.order_by().values("kind").distinct()),
+            rules_watching=ArraySubquery(rules.values("kind").distinct()),
+            rules_here=ArraySubquery(proven.values("kind").distinct()),
             acknowledged=Subquery(acknowledged.values("acknowledged_at")[:1]),
         )
         .order_by("tracker__environment_id", "pk")
@@ -98,9 +114,19 @@ def read_tracker_facts(environment_ids: Iterable[int], now: datetime | None = No
             new_24h=tracker.new_24h,
             roles=tuple(projects[tracker.environment_id]),
             rules_here=frozenset(row.rules_here),
+            rules_unproven=frozenset(row.rules_watching) - frozenset(row.rules_here),
             acknowledged_at=row.acknowledged,
+            drops_events=drops_events(tracker),
         )
     return found
+
+
+def drops_events(tracker: Tracker) -> bool | None:
+    """Whether the tracker has refused events in the last 24 hours, or refuses all of them now; None when unknown."""
+    if tracker.quota.get("is_accepting") is False:
+        return True
+    dropped = tracker.quota.get("dropped_24h")
+    return None if dropped is None else dropped > 0
 
 
 def _read_role(row: TrackerProject) -> RoleFacts:
@@ -115,4 +141,6 @@ def _read_role(row: TrackerProject) -> RoleFacts:
         is_scrubbed=row.is_scrubbed,
         has_replay=row.has_replay,
         rules_there=row.rules,
+        trial_arrived_at=read_time(row.test_event.get("arrived_at")),
+        trial_error=row.test_event.get("error") or "",
     )

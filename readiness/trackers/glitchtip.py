@@ -14,6 +14,7 @@ from readiness.trackers.base import (
     ProjectFound,
     TrackerError,
     TrackerErrorReason,
+    Usage,
     bad_shape,
     read_count,
     sum_since,
@@ -50,6 +51,21 @@ class GlitchTipAdapter(SentryAdapter):
 
     def count_minutes(self, projects: Sequence[ProjectFound]) -> list[Bucket] | None:
         return None
+
+    def read_usage(self, projects: Sequence[ProjectFound]) -> Usage:
+        """It neither counts what it drops nor sessions nor durations; it says whether it takes events."""
+        found = self._ask_organization()
+        accepting = found.get("isAcceptingEvents")
+        return Usage(is_accepting=accepting if isinstance(accepting, bool) else None)
+
+    def _ask_organization(self) -> Mapping[str, Any]:
+        try:
+            found = self._client.get(f"{self._root}/", scope="org:read").data
+        except TrackerError as error:
+            if error.reason in {TrackerErrorReason.NOT_FOUND, TrackerErrorReason.SCOPE_MISSING}:
+                return {}
+            raise
+        return found if isinstance(found, Mapping) else {}
 
     def _read_rate(self, project: ProjectFound) -> Mapping[str, bool | None]:
         """Its alerts are a quantity in a time span; the other three rules it cannot express."""

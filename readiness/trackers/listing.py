@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.db.models.functions import TruncDay
 
-from readiness.models import Tracker, TrackerEvent, TrackerIssue
+from readiness.models import Deploy, Tracker, TrackerEvent, TrackerIssue
 
 SORTS = {
     "last": F("last_seen").desc(nulls_last=True),
@@ -43,8 +45,44 @@ class Trend:
         return sum(self.counts)
 
 
+@dataclass(frozen=True)
+class LastDeploy:
+    """The last time something else went live. ``is_recorded``: somebody said so; else the tracker saw a new release."""
+
+    release: str
+    at: datetime
+    is_recorded: bool = False
+
+
+def find_last_deploy(tracker: Tracker) -> LastDeploy | None:
+    """The deploy that was recorded last; without any, the release that turned up last in the tracker's events."""
+    recorded = Deploy.objects.filter(environment_id=tracker.environment_id).order_by("-at", "-pk").first()
+    if recorded is not None:
+        return LastDeploy(recorded.release, recorded.at, is_recorded=True)
+    newest = (
+        TrackerEvent.objects.filter(issue__tracker=tracker, tags__release__isnull=False)
+        .order_by()
+        .values("tags__release")
+        .annotate(first=Min("at"))
+        .order_by("-first")
+        .first()
+    )
+    return LastDeploy(str(newest["tags__release"]), newest["first"]) if newest else None
+
+
+def count_new_since(tracker: Tracker, at: datetime) -> int:
+    """Issues that were first seen at or after ``at``."""
+    return TrackerIssue.objects.filter(tracker=tracker, first_seen__gte=at).exclude(count_total=0).count()
+
+
 def list_issues(
-    tracker: Tracker, *, text: str = "", level: str = "", status: str = "", sort: str = "last"
+    tracker: Tracker,
+    *,
+    text: str = "",
+    level: str = "",
+    status: str = "",
+    sort: str = "last",
+    first_seen_since: datetime | None = None,
 ) -> QuerySet[TrackerIssue]:
     """Issues that match, in the order asked for."""
     issues = TrackerIssue.objects.filter(tracker=tracker).select_related("project")
@@ -52,6 +90,8 @@ def list_issues(
         issues = issues.exclude(count_total=0)
     if text:
         issues = issues.filter(Q(title__icontains=text) | Q(culprit__icontains=text) | Q(short_id__icontains=text))
+    if first_seen_since is not None:
+        issues = issues.filter(first_seen__gte=first_seen_since)
     if level:
         issues = issues.filter(level=level)
     if status:
@@ -75,6 +115,15 @@ def describe_issue(issue: TrackerIssue) -> dict[str, Any]:
         "last_seen": issue.last_seen.isoformat() if issue.last_seen else None,
         "permalink": issue.permalink or None,
     }
+
+
+def link_replay(issue: TrackerIssue) -> str:
+    """Where the replay of the newest event can be watched; empty without one, and where there are no replays."""
+    tracker, replay = issue.tracker, str(issue.detail.get("replay") or "")
+    # The id comes from the application: only what is one may be part of an address.
+    if tracker.provider != Tracker.Provider.SENTRY or not re.fullmatch(r"[0-9a-f]{32}", replay):
+        return ""
+    return f"{tracker.url}/organizations/{quote(tracker.organization, safe='')}/replays/{replay}/"
 
 
 def read_trends(tracker: Tracker, now: datetime) -> list[Trend]:

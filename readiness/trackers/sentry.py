@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from readiness.trackers import sentry_usage
 from readiness.trackers.base import (
     Bucket,
     EventFound,
@@ -15,9 +16,11 @@ from readiness.trackers.base import (
     ProjectFound,
     TrackerError,
     TrackerErrorReason,
+    Usage,
     bad_shape,
     read_buckets,
     read_count,
+    read_country,
     read_permalink,
     read_tags,
     read_text,
@@ -25,10 +28,18 @@ from readiness.trackers.base import (
     read_user,
     sum_since,
 )
-from readiness.trackers.client import ApiClient
+from readiness.trackers.client import ApiClient, Query
 from readiness.trackers.sentry_rules import read_legacy_rules, read_workflows
 
 EVENT_PAGES = 5
+_NOT_TOLD = {
+    TrackerErrorReason.NOT_FOUND,
+    TrackerErrorReason.BROWN_OUT,
+    TrackerErrorReason.SCOPE_MISSING,
+    # 400, where a dataset or a field is not known.
+    TrackerErrorReason.BAD_SHAPE,
+    TrackerErrorReason.NOT_JSON,
+}
 
 
 class SentryAdapter:
@@ -138,6 +149,50 @@ class SentryAdapter:
                 if isinstance(at, int):
                     totals[at] = totals.get(at, 0) + sum(read_count(one) or 0 for one in counted)
         return sorted(totals.items())
+
+    def read_usage(self, projects: Sequence[ProjectFound]) -> Usage:
+        ids = [project.remote_id for project in projects]
+        month, day = (
+            self._ask("stats_v2", {**sentry_usage.OUTCOMES_QUERY, "statsPeriod": period, "project": ids})
+            for period in ("30d", "24h")
+        )
+        here: dict[str, str] = {"environment": self._environment} if self._environment else {}
+        sessions = self._ask("sessions", {**sentry_usage.SESSIONS_QUERY, "project": ids, **here})
+        return Usage(
+            accepted_30d=sentry_usage.sum_outcomes(month, sentry_usage.ACCEPTED),
+            dropped_24h=sentry_usage.sum_outcomes(day, sentry_usage.DROPPED),
+            dropped_30d=sentry_usage.sum_outcomes(month, sentry_usage.DROPPED),
+            users_24h=sentry_usage.read_session_users(sessions),
+            mean_duration_ms=self._read_mean_duration({"statsPeriod": "24h", "project": ids, **here}),
+        )
+
+    def read_dsn(self, project: ProjectFound) -> str:
+        keys = self._client.get(f"{self._project_path(project.slug)}keys/", scope="project:read").data
+        for key in keys if isinstance(keys, list) else []:
+            dsn = key.get("dsn") if isinstance(key, Mapping) and key.get("isActive", True) else None
+            if isinstance(dsn, Mapping) and read_text(dsn.get("public")):
+                return read_text(dsn["public"])
+        return ""
+
+    def has_event(self, project: ProjectFound, event_id: str) -> bool:
+        query: Query = {"project": project.remote_id, "query": event_id, "limit": 1}
+        return bool(_read_groups(self._client.get(f"{self._root}/issues/", query, scope="event:read").data))
+
+    def _read_mean_duration(self, query: Query) -> float | None:
+        for field, dataset in sentry_usage.DURATION_QUERIES:
+            data = self._ask("events", {**query, **dataset, "field": [field, "count()"]})
+            if (mean := sentry_usage.read_mean(data, field)) is not None:
+                return mean
+        return None
+
+    def _ask(self, what: str, query: Query) -> Any:
+        """What not every Sentry and not every token tells; None then. Raises TrackerError when it does not answer."""
+        try:
+            return self._client.get(f"{self._root}/{what}/", query, scope="org:read").data
+        except TrackerError as error:
+            if error.reason in _NOT_TOLD:
+                return None
+            raise
 
     def test_scopes(self, projects: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
         yield self._try("organisation", f"{self._root}/", "org:read")
@@ -275,4 +330,5 @@ def _read_event(found: Any) -> EventFound | None:
     remote_id = read_text(found.get("eventID") or found.get("id"), 64)
     if at is None or not remote_id:
         return None
-    return EventFound(remote_id, at, read_user(found.get("user")), read_tags(found.get("tags")))
+    user = found.get("user")
+    return EventFound(remote_id, at, read_user(user), {**read_country(user), **read_tags(found.get("tags"))})

@@ -23,6 +23,7 @@ from readiness.trackers.base import (
     ProjectFound,
     TrackerError,
     TrackerErrorReason,
+    Usage,
     fill_windows,
 )
 from readiness.trackers.client import ApiClient
@@ -97,8 +98,10 @@ def sync_tracker(tracker: Tracker, now: datetime, *, is_quick: bool = False, ada
             _store_issues(row, listed, now, is_quick=is_quick)
         _read_events(tracker, adapter, warnings)
         minutes = adapter.count_minutes([project for _, project in projects])
+        usage: dict[str, Any] = {}
         if not is_quick:
             _store_facts(adapter, projects, now, warnings)
+            usage = _as_fields(adapter.read_usage([project for _, project in projects]))
     except (TrackerError, SecretError) as error:
         Tracker.objects.filter(pk=tracker.pk).update(failed_at=now, error=str(error)[:300], claimed_until=None)
         return Synced(error=str(error))
@@ -109,6 +112,7 @@ def sync_tracker(tracker: Tracker, now: datetime, *, is_quick: bool = False, ada
     Tracker.objects.filter(pk=tracker.pk).update(
         **done,
         **counts.sum_up(tracker, now),
+        **usage,
         minutes=counts.count_minutes(tracker, now) if minutes is None else [list(one) for one in minutes],
         failed_at=None,
         error="",
@@ -220,6 +224,15 @@ def _store_facts(
         else:
             changed["rules"] = dict(facts.rules)
         TrackerProject.objects.filter(pk=row.pk).update(**changed)
+
+
+def _as_fields(usage: Usage) -> dict[str, Any]:
+    told = {name: getattr(usage, name) for name in ("accepted_30d", "dropped_24h", "dropped_30d", "is_accepting")}
+    return {
+        "quota": {name: value for name, value in told.items() if value is not None},
+        "users_24h": usage.users_24h,
+        "mean_duration_ms": usage.mean_duration_ms,
+    }
 
 
 def _store_newest_events(tracker: Tracker) -> None:

@@ -20,6 +20,7 @@ from portal import audit
 from readiness.models import Environment, Tracker, TrackerEvent, TrackerIssue, TrackerProject
 from readiness.tracker_forms import TrackerForm
 from readiness.trackers import listing
+from readiness.trackers.facts import drops_events
 from readiness.trackers.setup import test_tracker
 from readiness.trackers.sync import is_stale
 
@@ -40,11 +41,15 @@ def show_errors(request: HttpRequest, slug: str) -> HttpResponse:
         asked = {
             name: request.GET.get(name, "").replace("\x00", "")[:100] for name in ("text", "level", "status", "sort")
         }
-        issues = listing.list_issues(tracker, **asked)
+        deploy = listing.find_last_deploy(tracker)
+        wants_new = deploy is not None and request.GET.get("since") == "deploy"
+        issues = listing.list_issues(tracker, **asked, first_seen_since=deploy.at if deploy and wants_new else None)
         everything = TrackerIssue.objects.filter(tracker=tracker)
         users, user_events = listing.count_users(tracker, now)
         context |= {
-            "asked": asked,
+            "asked": {**asked, "since": "deploy" if wants_new else ""},
+            "deploy": deploy,
+            "new_since_deploy": listing.count_new_since(tracker, deploy.at) if deploy else None,
             "page_of_issues": Paginator(issues, PAGE_LENGTH).get_page(request.GET.get("page")),
             "levels": _distinct(everything.values_list("level", flat=True)),
             "statuses": _distinct(everything.values_list("status", flat=True)),
@@ -54,6 +59,9 @@ def show_errors(request: HttpRequest, slug: str) -> HttpResponse:
             "sign_ins": listing.count_failed_sign_ins(tracker, now),
             "users": users,
             "events_per_user": user_events / users if users else None,
+            "share_of_users": users / tracker.users_24h if tracker.users_24h and users <= tracker.users_24h else None,
+            "drops_events": drops_events(tracker),
+            "quota_share": _share_of_quota(tracker),
             "is_stale": is_stale(tracker, now),
         }
     template = "readiness/_errors.html" if request.headers.get("HX-Request") else "readiness/errors.html"
@@ -74,6 +82,7 @@ def show_issue(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "tracker": issue.tracker,
         "issue": issue,
         "detail": issue.detail,
+        "replay_link": listing.link_replay(issue),
         "breakdowns": listing.read_breakdowns(issue.events.all()),
         "is_stale": is_stale(issue.tracker),
         "tab": "errors",
@@ -94,7 +103,8 @@ def change_tracker(request: HttpRequest, slug: str) -> HttpResponse:
         typed.allow_loopback = typed.allow_http and settings.PROBE_ALLOW_LOOPBACK
         projects = form.list_projects()
         if request.POST.get("action") == "test":
-            context["tested"] = test_tracker(typed, [name for _, name in projects])
+            context["tested"] = tested = test_tracker(typed, [name for _, name in projects])
+            form.offer(tested.organizations, tested.projects)
             return render(request, "readiness/tracker.html", context)
         if projects:
             _save(typed, projects)
@@ -109,6 +119,19 @@ def change_tracker(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("environment_errors", slug)
         form.add_error("backend", "Name at least one project; “Test” lists those there are.")
     return render(request, "readiness/tracker.html", context, status=400 if form.errors else 200)
+
+
+@may_change
+@require_POST
+def send_test_event(request: HttpRequest, slug: str) -> HttpResponse:
+    """Has a test event sent to each project's DSN; pages never call out."""
+    environment = get_object_or_404(Environment, slug=slug)
+    projects = TrackerProject.objects.filter(tracker__environment=environment)
+    for pk in projects.values_list("pk", flat=True):
+        async_task("readiness.tasks.send_test_event", pk, cluster="default", group="trackers")
+    audit.record("sent test events to the tracker", actor=request.user, environment=environment, subject=slug)
+    messages.success(request, "Test events are on their way; how that went stands here within a minute.")
+    return redirect("change_tracker", slug)
 
 
 @may_change
@@ -130,6 +153,12 @@ def _save(tracker: Tracker, projects: list[tuple[str, str]]) -> None:
         TrackerProject.objects.filter(tracker=tracker).exclude(name__in=[name for _, name in projects]).delete()
         for role, name in projects:
             TrackerProject.objects.update_or_create(tracker=tracker, name=name, defaults={"role": role})
+
+
+def _share_of_quota(tracker: Tracker) -> float | None:
+    """How much of the month's events is used; None when quota or use is unknown."""
+    accepted = tracker.quota.get("accepted_30d")
+    return accepted / tracker.monthly_quota if tracker.monthly_quota and accepted is not None else None
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

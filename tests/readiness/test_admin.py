@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -16,7 +17,26 @@ from portal.models import AuditEvent
 from readiness import claims
 from readiness.checklists import template_store
 from readiness.checklists.template import load_template, parse_template
-from readiness.models import Database, Environment, ItemState, MaintenanceWindow, ProbeSchedule, TemplateVersion
+from readiness.models import (
+    Alert,
+    AlertRule,
+    Channel,
+    Database,
+    Environment,
+    GateSeen,
+    ItemState,
+    MaintenanceWindow,
+    NoticeSettings,
+    Notification,
+    OnCallRota,
+    OnCallTurn,
+    ProbeSchedule,
+    TemplateVersion,
+    Tracker,
+    TrackerEvent,
+    TrackerIssue,
+    TrackerProject,
+)
 from tests.readiness.checklists.test_template import BARE
 from tests.readiness.factories import connect, make_ready
 from tests.readiness.pages import read_text
@@ -263,3 +283,47 @@ def test_it_shows_templates_and_leads_to_their_pages(ada: User, sign_in: SignIn)
             address = reverse(f"admin:readiness_{model}_{action}", args=arguments)
             assert browser.post(address, {"post": "yes"}).status_code == 403
     assert TemplateVersion.objects.count() == 1
+
+
+@pytest.fixture
+def told(shop: Environment) -> Environment:
+    """A row of every model of trackers and alerts, with secrets where there can be one."""
+    tracker = Tracker.objects.create(
+        environment=shop, provider="sentry", url="https://s.example.org", organization="o", token="tok-s3cret"
+    )
+    project = TrackerProject.objects.create(tracker=tracker, name="api")
+    issue = TrackerIssue.objects.create(tracker=tracker, project=project, remote_id="1", title="x")
+    TrackerEvent.objects.create(issue=issue, remote_id="1", at=timezone.now())
+    channel = Channel.objects.create(name="hook", kind="webhook", address="https://h.example.org/?k=s3cret")
+    rota = OnCallRota.objects.create(name="Nights", starts_at=timezone.now())
+    OnCallTurn.objects.create(rota=rota, channel=channel, position=0)
+    rule = AlertRule.objects.create(name="ours", kind="probe_down")
+    alert = Alert.objects.create(rule=rule, environment=shop, subject="x", title="x", opened_at=timezone.now())
+    Notification.objects.create(
+        alert=alert, channel=channel, reason="opened", key="1", due_at=timezone.now(), facts={"title": "s3cret"}
+    )
+    NoticeSettings.objects.create(person=User.objects.get(username="ada"))
+    GateSeen.objects.create(environment=shop, verdict="GO", seen_at=timezone.now())
+    return shop
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("tracker", "trackerproject", "trackerissue", "trackerevent", "channel", "alertrule", "oncallrota"),
+        *("oncallturn", "alert", "notification", "noticesettings", "gateseen"),
+    ],
+)
+def test_it_shows_trackers_and_alerts_and_changes_nothing(
+    ada: User, told: Environment, sign_in: SignIn, model: str
+) -> None:
+    browser, row = sign_in(ada), apps.get_model("readiness", model).objects.first()
+    change = reverse(f"admin:readiness_{model}_change", args=[row.pk])
+
+    for url in (list_url(model), change):
+        page = browser.get(url)
+        assert page.status_code == 200
+        assert "s3cret" not in page.content.decode()
+    assert browser.post(change, {}).status_code == 403
+    assert browser.get(reverse(f"admin:readiness_{model}_add")).status_code == 403
+    assert browser.post(reverse(f"admin:readiness_{model}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403

@@ -1,4 +1,4 @@
-"""A real Bugsink on a free port, from the programs that BUGSINK_BIN or PATH names; its files live in one folder."""
+"""A real Bugsink on a free port, from BUGSINK_BIN, PATH or what `make test` installs; its files live in one folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from portal.bootstrap import BUGSINK_VENV_DIR
 
 _MAKE_PROJECT = """
 from projects.models import Project
@@ -32,8 +34,8 @@ class Bugsink:
 
 def find_programs() -> Path | None:
     """The folder of bugsink-manage, if this machine has it."""
-    named = os.environ.get("BUGSINK_BIN")
-    found = shutil.which("bugsink-manage", path=named) if named else shutil.which("bugsink-manage")
+    places = (os.environ.get("BUGSINK_BIN"), os.environ.get("PATH"), str(BUGSINK_VENV_DIR / "bin"))
+    found = next((program for place in places if place and (program := shutil.which("bugsink-manage", path=place))), "")
     return Path(found).parent if found else None
 
 

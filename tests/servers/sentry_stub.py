@@ -30,6 +30,11 @@ class SentryStub:
     trouble: Trouble | None = None
     requests: list[Request] = field(default_factory=list)
     minutes: list[Any] = field(default_factory=list)
+    # outcome -> (events in 24 hours, events in 30 days)
+    outcomes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sessions: tuple[int, int] = (0, 0)
+    # field of the dataset that this Sentry knows -> (mean, transactions)
+    durations: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def answer(self, request: Request) -> Answer:
         self.requests.append(request)
@@ -55,6 +60,25 @@ class SentryStub:
                 return answer_json(self.workflows)
             case ["organizations", "acme", "events-stats"]:
                 return answer_json({"data": self.minutes})
+            case ["organizations", "acme", "stats_v2"]:
+                place = 0 if query["statsPeriod"] == "24h" else 1
+                groups = [
+                    {"by": {"outcome": outcome}, "totals": {"sum(quantity)": counts[place]}, "series": {}}
+                    for outcome, counts in self.outcomes.items()
+                ]
+                return answer_json({"groups": groups, "intervals": []})
+            case ["organizations", "acme", "sessions"]:
+                users, sessions = self.sessions
+                totals = {"count_unique(user)": users, "sum(session)": sessions}
+                return answer_json({"groups": [{"by": {}, "totals": totals, "series": {}}]})
+            case ["organizations", "acme", "events"]:
+                if query["field"] not in self.durations:
+                    return answer_json({"detail": "Invalid dataset"}, 400)
+                mean, count = self.durations[query["field"]]
+                return answer_json({"data": [{query["field"]: mean, "count()": count}], "meta": {}})
+            case ["projects", "acme", _, "keys"]:
+                off, on = ({"public": f"https://{name}@o1.ingest.example.org/7"} for name in ("off", "on"))
+                return answer_json([{"isActive": False, "dsn": off}, {"isActive": True, "dsn": on}])
             case ["organizations", "acme", "issues"]:
                 return self._page([self._group(one, query) for one in self._in_period(query)], query)
             case ["organizations", "acme", "issues", issue, "events"]:

@@ -21,6 +21,7 @@ from readiness.trackers.base import TrackerError, TrackerErrorReason
 from readiness.trackers.listing import describe_issue, list_issues
 from readiness.trackers.setup import Tested, test_tracker
 from readiness.trackers.sync import claim, make_adapter, sync_tracker
+from readiness.trackers.trial_event import send_test_event
 
 COMMAND_SECONDS = 600
 COMMAND_BUDGET = 20_000
@@ -52,13 +53,20 @@ class Command(BaseCommand):
         issues = actions.add_parser("issues", help="list what the last sync read")
         issues.add_argument("--limit", type=int, metavar="N")
         issues.add_argument("--tracker-environment", metavar="NAME", help="only what that environment of it counts")
-        for each in (test, sync, issues):
+        test_event = actions.add_parser("test-event", help="send an event to each project's DSN and wait for it")
+        for each in (test, sync, issues, test_event):
             each.add_argument("environment", metavar="ENV")
-        for each in (add, test, sync, issues):
+        for each in (add, test, sync, issues, test_event):
             each.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actions = {"add": self._add, "test": self._test, "sync": self._sync, "issues": self._issues}
+        actions = {
+            "add": self._add,
+            "test": self._test,
+            "sync": self._sync,
+            "issues": self._issues,
+            "test-event": self._test_event,
+        }
         with database_errors_explained(self):
             status = actions[options["action"]](options)
         if status:
@@ -170,6 +178,27 @@ class Command(BaseCommand):
         if tracker.error:
             self.stderr.write(f"No data since {synced_at or 'ever'}: {tracker.error}")
         return 0 if tracker.synced_at is not None else COULD_NOT_TELL
+
+    def _test_event(self, options: dict[str, Any]) -> int:
+        tracker = self._find_tracker(options["environment"])
+        sent = [send_test_event(row) for row in tracker.projects.select_related("tracker__environment")]
+        described = {
+            "environment": tracker.environment.slug,
+            "projects": [
+                {
+                    "project": one.project,
+                    "role": one.role,
+                    "arrived_after_seconds": one.arrived_after_seconds,
+                    "error": one.error or None,
+                }
+                for one in sent
+            ],
+        }
+        lines = [
+            f"{one.project}: {one.error or f'arrived after {one.arrived_after_seconds:.1f} seconds'}" for one in sent
+        ]
+        self._answer(options, described, "\n".join(lines))
+        return BAD_NEWS if any(one.error for one in sent) else 0
 
     def _find_environment(self, slug: str) -> Environment:
         environment = Environment.objects.filter(slug=slug).first()

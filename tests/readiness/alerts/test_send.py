@@ -7,15 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from readiness.alerts import rules, send
+from readiness.alerts import incidents, removing, rules, send
 from readiness.alerts.messages import Message, read_acknowledge_token
 from readiness.alerts.transports import explain_bad_address
 from readiness.models import Alert, Channel, Environment, Notification
 from tests.readiness.alerts.factories import make_change, make_channel, make_rule
-from tests.servers.receiver import Mailbox, Posts, serve_smtp, serve_webhook
+from tests.servers.receiver import Mailbox, Posts, serve_webhook
 
 
 @pytest.fixture
@@ -27,17 +28,6 @@ def posts() -> Posts:
 def hook(posts: Posts) -> Iterator[str]:
     with serve_webhook(posts) as server:
         yield f"{server.url}hook?token=hook-secret"
-
-
-@pytest.fixture
-def mailbox(settings: Any) -> Iterator[Mailbox]:
-    pytest.importorskip("aiosmtpd")
-    box = Mailbox()
-    with serve_smtp(box) as port:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
-        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-        yield box
 
 
 def alarm(environment: Environment, *channels: Channel, **fields: Any) -> None:
@@ -66,7 +56,7 @@ def test_it_mails_text_and_html(shop: Environment, mailbox: Mailbox) -> None:
     assert send.send_due() == 1
 
     mail = mailbox.messages[0]
-    assert mail["Subject"].startswith("[Neu] Shop: ")
+    assert mail["Subject"].strip().startswith("[Neu] Shop: HTTP schlägt an")
     assert mail["Message-ID"].startswith(f"<{Notification.objects.get().key}@")
     text, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert text is not None
@@ -95,7 +85,10 @@ def test_it_tells_permanent_from_passing_failures(shop: Environment, mailbox: Ma
 
     assert send.send_due(timezone.now()) == 0
 
-    states = {one.channel.read_address(): (one.state, one.error) for one in Notification.objects.all()}
+    states = {}
+    for one in Notification.objects.all():
+        assert one.channel is not None
+        states[one.channel.read_address()] = (one.state, one.error)
     assert states["a@refused.example"][0] == "failed"
     assert states["a@busy.example"][0] == "pending"
     assert Notification.objects.get(state="pending").due_at > timezone.now()
@@ -140,6 +133,76 @@ def test_it_switches_a_channel_off_that_refuses_for_good(shop: Environment, hook
     assert "The channel bad is switched off" in other_posts.received[0][1]["text"]
 
 
+def test_it_tells_those_who_set_channels_up_when_no_other_is_left(
+    shop: Environment, otto: User, sam: User, hook: str, posts: Posts
+) -> None:
+    posts.always = 410
+    make_rule("probe_down", make_channel(hook, name="bad"))
+    for kind in ("http", "tls", "headers"):
+        make_change(shop, "fail", kind)
+    rules.evaluate_changes(timezone.now())
+    send.send_due()
+
+    told = Notification.objects.get(reason="channel")
+    assert told.person == otto
+    assert "bad is switched off" in told.facts["title"]
+
+
+def test_it_masks_secrets_that_others_put_into_titles(
+    shop: Environment, hook: str, posts: Posts, mailbox: Mailbox
+) -> None:
+    alarm(shop, make_channel(hook), make_channel("ops@example.org", "email"))
+    planted = "postgresql://u:planted-password@db/x?token=planted-token for planted-person@example.org"
+    Alert.objects.update(title=planted, facts={"title_de": planted, "project": "password=planted-password"})
+
+    assert send.send_due() == 2
+
+    said = str(posts.received) + "".join(part.get_content() for part in mailbox.messages[0].iter_parts())
+    said += mailbox.messages[0]["Subject"]
+    assert "planted" not in said
+    assert "postgresql://***@db/x" in said
+
+
+def test_it_words_a_message_in_german(shop: Environment, hook: str, posts: Posts) -> None:
+    alarm(shop, make_channel(hook, language="de"), name="A probe fails, and when it is well again")
+
+    send.send_due()
+
+    text = posts.received[0][1]["text"]
+    for words in ("Shop: HTTP schlägt an", "Schwere: kritisch", "Regel: Eine Sonde schlägt an, und wenn sie wieder"):
+        assert words in text
+
+
+def test_it_reminds_of_nothing_that_ended_while_the_reminder_waited(shop: Environment, hook: str, posts: Posts) -> None:
+    alarm(shop, make_channel(hook), remind_minutes=30)
+    send.send_due()
+    later = timezone.now() + timedelta(minutes=31)
+    incidents.follow_up(later)
+    make_change(shop, "pass")
+    rules.evaluate_changes(timezone.now())
+
+    send.send_due(later + timedelta(seconds=1))
+
+    assert Notification.objects.get(reason="reminder").state == "dropped"
+    assert [body["reason"] for _, body in posts.received] == ["opened", "resolved"]
+
+
+def test_it_keeps_the_history_of_a_channel_that_is_removed(shop: Environment, hook: str, posts: Posts) -> None:
+    channel = make_channel(hook, name="hook")
+    alarm(shop, channel)
+    send.send_due()
+    make_change(shop, "fail", "tls")
+    rules.evaluate_changes(timezone.now())
+
+    removing.remove_channel(channel, timezone.now())
+
+    channel.refresh_from_db()
+    assert (channel.address, channel.is_enabled) == ("", False)
+    assert sorted(Notification.objects.values_list("state", flat=True)) == ["dropped", "sent"]
+    assert send.send_due() == 0
+    make_channel(hook, name="hook")
+
+
 def test_it_groups_what_belongs_together(shop: Environment, hook: str, posts: Posts) -> None:
     make_rule("probe_down", make_channel(hook), group_seconds=60)
     for kind in ("http", "tls", "headers"):
@@ -158,7 +221,7 @@ def test_it_sends_again_what_a_dead_sender_claimed(shop: Environment, hook: str,
     class Died(BaseException):
         pass
 
-    def die(channel: Channel, message: Message) -> None:
+    def die(receiver: Channel | User, message: Message) -> None:
         raise Died
 
     with pytest.raises(Died):

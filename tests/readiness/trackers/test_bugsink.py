@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import sentry_sdk
@@ -15,12 +16,17 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from readiness.models import Environment, TrackerEvent, TrackerIssue
+from readiness.models import Environment, TrackerEvent, TrackerIssue, TrackerProject
+from readiness.trackers.base import ProjectFound
+from readiness.trackers.bugsink import BugsinkAdapter
+from readiness.trackers.facts import read_tracker_facts
+from readiness.trackers.sync import make_adapter
+from readiness.trackers.trial_event import _send_one
 from tests.readiness.pages import read_main
 from tests.servers.bugsink import Bugsink, find_programs, serve_bugsink
 
 PROGRAMS = find_programs()
-pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no bugsink-manage in BUGSINK_BIN or PATH")
+pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no bugsink-manage: `make test` installs it in .venv-bugsink")
 # title -> (level, environment of each event, users)
 SEED: dict[str, tuple[str, list[str], list[str]]] = {
     "database is gone": ("fatal", ["production"] * 7, ["u1", "u2", "u1", "u3", "u1", "u1", "u2"]),
@@ -123,3 +129,40 @@ def test_it_reads_only_what_is_new_the_second_time(connected: Environment, bugsi
     run("sync", "shop")
 
     assert TrackerEvent.objects.count() == before == sum(len(one[1]) for one in SEED.values())
+
+
+def test_it_sends_a_test_event_that_proves_the_dsn_only(connected: Environment, bugsink: Bugsink) -> None:
+    add(bugsink)
+    run("sync", "shop")
+
+    (sent,) = run("test-event", "shop")["projects"]
+
+    assert sent["error"] is None
+    assert sent["arrived_after_seconds"] < 30
+    run("sync", "shop")
+    facts = read_tracker_facts([connected.pk])[connected.pk]
+    backend = facts.role("backend")
+    assert backend is not None
+    assert backend.trial_arrived_at is not None
+    # The application's own newest event stays the one that it sent itself.
+    assert backend.sdk.startswith("sentry.python") or backend.sdk == ""
+    assert not backend.sdk.startswith("preflight")
+
+
+def test_it_says_that_no_event_arrives_where_nothing_listens(connected: Environment, bugsink: Bugsink) -> None:
+    add(bugsink)
+    project = TrackerProject.objects.get()
+    tracker = project.tracker
+    deaf = bugsink.dsn.replace(f":{urlsplit(bugsink.url).port}/", ":9/")
+
+    class Deaf(BugsinkAdapter):
+        def read_dsn(self, project: ProjectFound) -> str:
+            return deaf
+
+    adapter = make_adapter(tracker)
+    adapter.__class__ = Deaf
+    sent = _send_one(tracker, project, adapter, lambda seconds: None)
+
+    assert "cannot be reached" in sent.error
+    project.refresh_from_db()
+    assert project.test_event["arrived_at"] is None

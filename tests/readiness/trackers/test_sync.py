@@ -234,3 +234,69 @@ def test_it_says_what_a_scope_is_missing_for(tracker: Tracker, stub: SentryStub)
     assert [what for what, why in tested.checks if why] == ["alert rules"]
     assert tested.organizations == ("acme",)
     assert [project.slug for project in tested.projects] == ["shop-api"]
+
+
+def test_it_knows_what_is_dropped_who_came_and_how_long_it_took(tracker: Tracker, stub: SentryStub) -> None:
+    stub.outcomes = {"accepted": (50, 4_000), "rate_limited": (7, 90), "invalid": (1, 2), "filtered": (9, 99)}
+    stub.sessions = (200, 900)
+    stub.durations = {"avg(transaction.duration)": (123.5, 8)}
+
+    assert sync(tracker).error == ""
+
+    tracker.refresh_from_db()
+    assert tracker.quota == {"accepted_30d": 4_000, "dropped_24h": 8, "dropped_30d": 92}
+    assert (tracker.users_24h, tracker.mean_duration_ms) == (200, 123.5)
+    facts = read_tracker_facts([tracker.environment_id])[tracker.environment_id]
+    assert facts.drops_events is True
+
+
+def test_it_prefers_spans_where_a_sentry_has_them(tracker: Tracker, stub: SentryStub) -> None:
+    stub.durations = {"avg(span.duration)": (40.0, 3), "avg(transaction.duration)": (1.0, 3)}
+
+    sync(tracker)
+
+    tracker.refresh_from_db()
+    assert tracker.mean_duration_ms == 40.0
+
+
+@pytest.mark.parametrize("answer", [Answer(403), Answer(404), Answer(400), answer_json([1])])
+def test_it_takes_unknown_usage_for_unknown(tracker: Tracker, stub: SentryStub, answer: Answer) -> None:
+    stub.trouble = lambda request: (
+        answer if any(part in request.path for part in ("stats_v2", "sessions", "acme/events/")) else None
+    )
+
+    assert sync(tracker).error == ""
+
+    tracker.refresh_from_db()
+    assert (tracker.quota, tracker.users_24h, tracker.mean_duration_ms) == ({}, None, None)
+    assert read_tracker_facts([tracker.environment_id])[tracker.environment_id].drops_events is None
+
+
+def test_it_takes_no_sessions_for_unknown_and_not_for_nobody(tracker: Tracker, stub: SentryStub) -> None:
+    stub.sessions, stub.durations = (0, 0), {"avg(span.duration)": (0, 0)}
+
+    sync(tracker)
+
+    tracker.refresh_from_db()
+    assert (tracker.users_24h, tracker.mean_duration_ms) == (None, None)
+
+
+def test_it_reads_the_key_that_is_on_and_finds_an_event(tracker: Tracker, stub: SentryStub) -> None:
+    adapter = make_adapter(tracker, sleep=lambda seconds: None)
+    project = adapter.find_project("shop-api")
+
+    assert adapter.read_dsn(project) == "https://on@o1.ingest.example.org/7"
+    assert adapter.has_event(project, "a" * 32)
+    assert "query=" + "a" * 32 in stub.requests[-1].path
+    stub.issues = []
+    assert not adapter.has_event(project, "a" * 32)
+
+
+def test_it_keeps_the_country_that_the_tracker_looked_up(tracker: Tracker, stub: SentryStub) -> None:
+    stub.events["1"] = [make_event(1, user={"id": "u1", "geo": {"country_code": "DE", "city": "Kiel"}})]
+
+    sync(tracker)
+
+    event = TrackerEvent.objects.get(issue__remote_id="1")
+    assert event.tags["country"] == "DE"
+    assert "Kiel" not in str(event.tags)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from readiness.alerts import rules
 from readiness.alerts.kinds import KINDS
 from readiness.alerts.messages import acknowledge_url
-from readiness.models import Alert, AlertRule, Channel, Environment
+from readiness.models import Alert, AlertRule, Channel, Environment, NoticeSettings, OnCallRota
 from tests.portal.test_csp import check
 from tests.readiness.alerts.factories import make_change, make_channel, make_rule
 from tests.readiness.pages import read_main
@@ -111,3 +111,50 @@ def test_it_keeps_the_address_when_none_is_typed(otto: User, sign_in: SignIn) ->
 
 def test_it_starts_with_a_rule_of_every_kind(db: None) -> None:
     assert set(AlertRule.objects.values_list("kind", flat=True)) == set(KINDS)
+
+
+def test_it_keeps_a_rota_in_the_order_typed(otto: User, sign_in: SignIn) -> None:
+    one, two = make_channel("https://a.example.org/", name="one"), make_channel("https://b.example.org/", name="two")
+    typed = {"name": "Nights", "starts_at": "2026-11-23T08:00", "turn_hours": "168", "first": two.pk, "third": one.pk}
+    browser = sign_in(otto)
+
+    assert browser.post(reverse("add_rota"), typed).status_code == 302
+
+    rota = OnCallRota.objects.get()
+    assert [turn.channel.name for turn in rota.turns.all()] == ["two", "one"]
+    check(browser.get(reverse("change_rota", args=[rota.pk])))
+    assert "now two" in read_main(browser.get(reverse("alert_settings")))
+    assert browser.post(reverse("remove_rota", args=[rota.pk])).status_code == 302
+    assert not OnCallRota.objects.exists()
+
+
+def test_it_shows_who_was_told_after_channel_and_rule_are_gone(alert: Alert, otto: User, sign_in: SignIn) -> None:
+    browser = sign_in(otto)
+    browser.post(reverse("remove_channel", args=[Channel.objects.get().pk]))
+    browser.post(reverse("remove_rule", args=[alert.rule.pk]))
+
+    text = read_main(browser.get(reverse("alerts")))
+
+    assert "(removed" in text
+    assert "test rule" in text
+    assert "no longer true" in text
+    assert "Nothing matches" in read_main(browser.get(reverse("alerts"), {"state": "sent"}))
+    assert "(removed" in read_main(browser.get(reverse("alerts"), {"text": "webhook"}))
+
+
+def test_it_keeps_what_each_person_wants(sam: User, sign_in: SignIn) -> None:
+    browser = sign_in(sam)
+    User.objects.filter(pk=sam.pk).update(email="")
+    assert reverse("account_email") in browser.get(reverse("my_notices")).content.decode()
+    User.objects.filter(pk=sam.pk).update(email="sam@example.org")
+    check(browser.get(reverse("my_notices")))
+
+    browser.post(reverse("my_notices"), {"language": "de", "wants_weekly": "on"})
+
+    settings = NoticeSettings.objects.get()
+    assert (settings.person, settings.language, settings.wants_notices, settings.wants_weekly) == (
+        sam,
+        "de",
+        False,
+        True,
+    )

@@ -14,9 +14,11 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from portal.dashboard import error_cell
 from readiness.models import Environment, Tracker, TrackerIssue, TrackerProject
+from readiness.outside import record_deploy
 from readiness.trackers.facts import TrackerFacts, read_tracker_facts
 from tests.portal.test_csp import check
 from tests.readiness.pages import read_main
@@ -133,8 +135,13 @@ def test_it_tests_what_was_typed_and_stores_nothing(shop: Environment, otto: Use
             "allow_http": "on",
             "action": "test",
         }
-        text = read_main(sign_in(otto).post(reverse("change_tracker", args=["shop"]), typed))
+        page = sign_in(otto).post(reverse("change_tracker", args=["shop"]), typed)
+    check(page)
+    text, html = read_main(page), page.content.decode()
 
+    assert 'list="projects"' in html
+    assert '<option value="shop-api">' in html
+    assert '<option value="acme">' in html
     assert "All fine" in text
     assert "shop-api" in text
     assert not Tracker.objects.exists()
@@ -145,6 +152,10 @@ def test_it_words_the_dashboards_cell(shop: Environment) -> None:
     assert error_cell(read_tracker_facts([shop.pk])[shop.pk]).word == "7, 2 new"
     Tracker.objects.filter(pk=tracker.pk).update(errors_24h=None)
     assert error_cell(read_tracker_facts([shop.pk])[shop.pk]).word == "unknown"
+    Tracker.objects.filter(pk=tracker.pk).update(errors_24h=0, new_24h=0, quota={"dropped_24h": 3})
+    assert error_cell(read_tracker_facts([shop.pk])[shop.pk]).word == "unknown, events are dropped"
+    Tracker.objects.filter(pk=tracker.pk).update(errors_24h=4)
+    assert error_cell(read_tracker_facts([shop.pk])[shop.pk]).word == "at least 4"
     assert error_cell(None).word == "not connected"
     assert error_cell(TrackerFacts("sentry", is_stale=True, synced_at=timezone.now())).status == "stale"
 
@@ -190,3 +201,62 @@ def test_it_refuses_what_it_cannot_use(shop: Environment) -> None:
     assert run("add", "nowhere", *options, "--token", "env:X") == (2, None)
     assert run("issues", "shop") == (2, None)
     assert not Tracker.objects.exists()
+
+
+def test_it_shows_shares_quota_and_drops(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    quota = {"accepted_30d": 4_000, "dropped_24h": 8, "dropped_30d": 92}
+    tracker = connect(shop, quota=quota, monthly_quota=5_000, users_24h=200, mean_duration_ms=123.4)
+    issue = add_issue(tracker, detail={"replay": "a" * 32})
+    issue.events.create(remote_id="1", at=timezone.now(), user="u1")
+    browser = sign_in(sam)
+
+    text = read_main(open_errors(browser))
+    assert "0.50 % of 200" in text
+    assert "123 ms" in text
+    assert "80.00 % of 5,000" in text
+    assert "The tracker drops events" in text
+    page = browser.get(reverse("tracker_issue", args=["shop", issue.pk])).content.decode()
+    assert f'href="https://s.example.org/organizations/acme/replays/{"a" * 32}/"' in page
+
+
+def test_it_calls_no_issue_unknown_while_events_are_dropped(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    connect(shop, quota={"is_accepting": False})
+
+    assert "whether there were any is unknown" in read_main(open_errors(sign_in(sam)))
+
+
+def test_it_links_no_replay_that_is_none(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    issue = add_issue(connect(shop), detail={"replay": "../../x"})
+
+    assert "/replays/" not in sign_in(sam).get(reverse("tracker_issue", args=["shop", issue.pk])).content.decode()
+
+
+def test_it_queues_test_events(shop: Environment, otto: User, sign_in: SignIn) -> None:
+    connect(shop)
+
+    text = read_main(sign_in(otto).post(reverse("send_test_event", args=["shop"]), follow=True))
+
+    assert "on their way" in text
+    assert OrmQ.objects.count() == 1
+
+
+def test_it_says_what_is_new_since_the_newest_release(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    tracker, now = connect(shop), timezone.now()
+    old = add_issue(tracker, title="Known for long", first_seen=now - timedelta(days=9))
+    new = add_issue(tracker, title="Since today", first_seen=now - timedelta(hours=1))
+    for number, (issue, release, hours) in enumerate(
+        [(old, "shop@1", 200), (old, "shop@2", 2), (new, "shop@2", 1), (old, "shop@1", 0)]
+    ):
+        issue.events.create(remote_id=str(number), at=now - timedelta(hours=hours), tags={"release": release})
+    browser = sign_in(sam)
+
+    assert "shop@2, first seen 2 h ago" in read_main(open_errors(browser))
+    text = read_main(open_errors(browser, since="deploy"))
+    assert "Since today" in text
+    assert "Known for long" not in text
+
+    record_deploy(shop, "shop@3", by="CI", now=now - timedelta(minutes=5))
+    text = read_main(open_errors(browser))
+    assert "shop@3, 5 min ago" in text
+    assert "first seen 2 h ago" not in text
+    assert "No issue matches" in read_main(open_errors(browser, since="deploy"))
