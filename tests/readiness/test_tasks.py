@@ -508,7 +508,8 @@ def run_again(schedule: ProbeSchedule) -> ProbeState:
 
 def test_it_retries_soon_before_it_calls_a_target_down_and_waits_for_its_recovery() -> None:
     statuses = iter([200, 500, 500, 500, 200, 200])
-    with serve_https_site(lambda request: Answer(next(statuses)), IDENTITY) as site:
+    # Asked for an address that nobody can decode, it says so and uses up no status.
+    with serve_https_site(lambda request: Answer(next(statuses) if request.path == "/" else 400), IDENTITY) as site:
         environment = make_environment(ca_bundle=ROOT.pem)
         Endpoint.objects.create(environment=environment, role="api", url=f"https://127.0.0.1:{site.port}/")
         claims.sync_schedules(timezone.now())

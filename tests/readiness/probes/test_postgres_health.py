@@ -36,7 +36,7 @@ HIDDEN_FROM_PLAIN = {
 }
 
 
-@pytest.fixture(scope="module", params=[pytest.param(path, id=str(major)) for major, path in find_majors().items()])
+@pytest.fixture(scope="module", params=[pytest.param(each, id=str(major)) for major, each in find_majors().items()])
 def troubled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TroubledServer]:
     """A server of each major that is here: the machine's own, the wheel's, and those that TEST_PG_BINS names."""
     with run_troubled_server(tmp_path_factory.mktemp("troubled") / "var", request.param) as server:

