@@ -56,16 +56,27 @@ def serve_zone(zone: Zone, *, truncate: bool = False) -> Iterator[LocalNameserve
             self.request.sendall(struct.pack("!H", len(answer)) + answer)
 
     with contextlib.ExitStack() as stack:
-        udp = stack.enter_context(socketserver.ThreadingUDPServer(("127.0.0.1", 0), _Datagram))
+        udp, tcp = _listen_twice(_Datagram, _Stream)
         local.port = udp.server_address[1]
-        tcp = stack.enter_context(socketserver.ThreadingTCPServer(("127.0.0.1", local.port), _Stream))
-        for server in (udp, tcp):
+        for server in (stack.enter_context(udp), stack.enter_context(tcp)):
             server.daemon_threads = True
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
             thread.start()
             stack.callback(thread.join)
             stack.callback(server.shutdown)
         yield local
+
+
+def _listen_twice(
+    datagram: type[socketserver.BaseRequestHandler], stream: type[socketserver.BaseRequestHandler]
+) -> tuple[socketserver.ThreadingUDPServer, socketserver.ThreadingTCPServer]:
+    """Two servers on one port: a port that is free over UDP may be in use over TCP, and then another is taken."""
+    while True:
+        udp = socketserver.ThreadingUDPServer(("127.0.0.1", 0), datagram)
+        try:
+            return udp, socketserver.ThreadingTCPServer(("127.0.0.1", udp.server_address[1]), stream)
+        except OSError:
+            udp.server_close()
 
 
 def _answer(zone: Zone, data: bytes, local: LocalNameserver) -> bytes:
