@@ -59,8 +59,9 @@ bench: bootstrap-dev ## Measure every promise about speed beside its floor or pe
 
 lock: ## Pin the requirements again, with hashes (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.txt
+	uv pip compile pyproject.toml --extra s3 --extra gcs --extra azure --extra sftp -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-stores.txt
 	uv pip compile --group pyproject.toml:embedded --universal --python-version 3.11 --generate-hashes --no-header -o requirements-embedded.txt
-	uv pip compile pyproject.toml --group pyproject.toml:dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-dev.txt
+	uv pip compile pyproject.toml --group pyproject.toml:dev -c requirements.txt -c requirements-stores.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-dev.txt
 
 bootstrap:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is missing: apt install python3 python3-venv"; exit 2; }

@@ -28,12 +28,14 @@ class ErrorCode(StrEnum):
     ARTIFACT_MISSING = "artifact_missing"
     ARTIFACT_DAMAGED = "artifact_damaged"
     WRONG_KEY = "wrong_key"
+    NOT_SELECTABLE = "not_selectable"
     NAME_TAKEN = "name_taken"
     NO_CREATEDB = "no_createdb"
     NOT_PROVABLE = "not_provable"
     NOT_EQUAL = "not_equal"
     TOOL_FAILED = "tool_failed"
     STORE_FAILED = "store_failed"
+    STORE_UNREACHABLE = "store_unreachable"
     ABANDONED = "abandoned"
     STOPPED = "stopped"
     INTERNAL = "internal"
@@ -47,6 +49,21 @@ COULD_NOT_TELL = frozenset(
         ErrorCode.BAD_CONNECTION,
         ErrorCode.NOT_PROVABLE,
         ErrorCode.WRONG_KEY,
+        ErrorCode.STORE_UNREACHABLE,
+    }
+)
+
+# What may be over by itself, so that trying again makes sense.
+CAN_PASS = frozenset(
+    {
+        ErrorCode.UNREACHABLE,
+        ErrorCode.CONNECTION_LOST,
+        ErrorCode.LOCK_TIMEOUT,
+        ErrorCode.BUSY,
+        ErrorCode.STORE_FAILED,
+        ErrorCode.STORE_UNREACHABLE,
+        ErrorCode.ABANDONED,
+        ErrorCode.STOPPED,
     }
 )
 
@@ -60,6 +77,14 @@ class JobError(Exception):
         self.sentence = sentence[:500]
         # The first complaint of a server or a program in its own words, without a secret; may be empty.
         self.said = said
+
+
+class StoreReadError(OSError):
+    """Reading from a remote store failed; ``explained`` is the sentence."""
+
+    def __init__(self, explained: JobError) -> None:
+        super().__init__(explained.sentence)
+        self.explained = explained
 
 
 class RequestError(Exception):
@@ -230,6 +255,8 @@ def explain_database_error(error: psycopg.Error, place: Place) -> JobError:
 
 def explain_store_error(error: OSError, where: str) -> JobError:
     """The sentence for a disk or a store that refuses."""
+    if isinstance(error, StoreReadError):
+        return error.explained
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return JobError(ErrorCode.NO_SPACE, f"The backup store {where} is full: free some space and try again.")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:

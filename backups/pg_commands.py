@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from backups.selection import Selection
+
 SERVICE = "preflight"
 LOCK_WAIT = "10s"
+EVERYTHING = Selection()
 
 
 class ServiceError(ValueError):
@@ -47,7 +50,7 @@ def render_service(parameters: Mapping[str, str], application_name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def dump_database(pg_dump: Path, service_file: Path, snapshot_id: str) -> Command:
+def dump_database(pg_dump: Path, service_file: Path, snapshot_id: str, selection: Selection = EVERYTHING) -> Command:
     """Write the database as an uncompressed custom archive to stdout, as the exported snapshot sees it."""
     return Command(
         (
@@ -59,9 +62,32 @@ def dump_database(pg_dump: Path, service_file: Path, snapshot_id: str) -> Comman
             "--compress=0",
             "--no-password",
             "--verbose",
+            *_select(selection),
         ),
         _environment(service_file),
     )
+
+
+def dump_globals(pg_dumpall: Path, service_file: Path, *, with_passwords: bool) -> Command:
+    """Write the server's roles, tablespaces and settings of roles to stdout, as SQL."""
+    argv = [str(pg_dumpall), f"--dbname=service={SERVICE}", "--globals-only", "--no-password"]
+    if not with_passwords:
+        argv.append("--no-role-passwords")
+    return Command(tuple(argv), _environment(service_file))
+
+
+def _select(selection: Selection) -> list[str]:
+    """Quoted names: unquoted ones would be patterns, and folded to small letters."""
+    return [
+        *(f"--schema={_quote(name)}" for name in sorted(selection.only_schemas)),
+        *(f"--table={_quote(schema)}.{_quote(name)}" for schema, name in sorted(selection.only_tables)),
+        *(f"--exclude-schema={_quote(name)}" for name in sorted(selection.without_schemas)),
+        *(f"--exclude-table={_quote(schema)}.{_quote(name)}" for schema, name in sorted(selection.without_tables)),
+    ]
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def restore_database(

@@ -43,7 +43,7 @@ def look_at_replace(backup: Backup, target: Database | None, *, masks: bool = Fa
     """What replacing the target's database (by default the backup's own) with the backup would do. Changes nothing."""
     live, where = "?", "?"
     try:
-        server = servers.own_server(target or backup.database)
+        server = servers.own_server(target) if target else servers.server_of_backup(backup)
         live, where = server.place.database, server.place.server
         admin = servers.find_maintenance(server, _NAME)
         facts = read_server_facts(admin, _NAME)

@@ -17,5 +17,9 @@ def is_proof_due(backup: Backup, now: datetime) -> bool:
     if size < settings.PROVE_EACH_UNDER_MB * 1_000_000:
         return True
     return not Backup.objects.filter(
-        database=backup.database, state=State.DONE, damaged_at__isnull=True, proven_at__gt=now - BIG_ONES_EVERY
+        database=backup.database,
+        sibling=backup.sibling,
+        state=State.DONE,
+        damaged_at__isnull=True,
+        proven_at__gt=now - BIG_ONES_EVERY,
     ).exists()

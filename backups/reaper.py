@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import psycopg
 from django.utils import timezone
 
-from backups import catalogue, leftovers, restore_requests, servers, storage, swapping
+from backups import catalogue, copying, leftovers, restore_requests, servers, storage, stores, swapping
 from backups.errors import JobError
-from backups.models import ACTIVE_STATES, Backup, Job, Restore, State, Verification
+from backups.models import ACTIVE_STATES, Backup, BackupCopy, Job, Restore, State, Verification
 from backups.proof_roles import drop_role
 from backups.proof_servers import find_server
 from backups.restoring import drop_scratch
@@ -39,6 +39,7 @@ def reap() -> int:
     restore_requests.expire_waiting(timezone.now())
     drop_kept_databases(timezone.now())
     leftovers.sweep_files(servers.temporary_directory())
+    copying.sweep_spool()
     return failed
 
 
@@ -48,6 +49,8 @@ def sweep(job: Job) -> None:
     try:
         if isinstance(job, Backup):
             _sweep_backup(job)
+        elif isinstance(job, BackupCopy):
+            _sweep_copy(job)
         elif isinstance(job, Verification | Restore):
             _sweep_scratch(job)
     except (JobError, OSError) as error:
@@ -84,12 +87,20 @@ def _settle_swap(restore: Restore) -> None:
 
 def _sweep_backup(backup: Backup) -> None:
     if backup.state != State.DONE:
-        storage.delete_artifact(backup.artifact)
+        storage.delete_artifact(backup.artifact, catalogue.list_places(backup))
     try:
-        _end_sessions(servers.own_server(backup.database), backup.application_name)
+        _end_sessions(servers.server_of_backup(backup), backup.application_name)
     except JobError as error:
         # Sessions end with their client anyway, at the latest when their wait for a lock times out.
         logger.info("The sessions of %s were not looked for: %s", backup, error.sentence)
+
+
+def _sweep_copy(job: BackupCopy) -> None:
+    """A copy that is not there leaves at most what an upload left that broke off; the next try writes over the rest."""
+    if job.state != State.DONE:
+        store = stores.open_store(job.store)
+        for name in (job.backup.artifact, storage.name_globals(job.backup.artifact)):
+            store.clear_partial(name)
 
 
 def _sweep_scratch(job: Verification | Restore) -> None:

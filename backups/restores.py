@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from backups import catalogue, job_runner, names, pg_binaries, replacing, restoring, servers, storage, swapping
+from backups import catalogue, copying, job_runner, names, pg_binaries, replacing, restoring, servers, storage, swapping
 from backups.errors import ErrorCode, JobError, explain_database_error
 from backups.models import Backup, Restore
 from backups.proof_servers import OWN, ServerFacts, read_server_facts
@@ -33,8 +33,9 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     if job.mode == Restore.Mode.UNDO:
         replacing.undo(run, job)
         return
-    storage.check_manifest(backup.artifact, backup.manifest_sha256)
-    storage.open_artifact(backup.artifact).close()
+    copying.choose_copy(run, backup)
+    storage.check_manifest(backup.artifact, backup.manifest_sha256, backup.reads_from)
+    storage.open_artifact(backup.artifact, backup.reads_from).close()
     own = servers.server_of_restore(job)
     is_new = job.mode == Restore.Mode.NEW
     (server,) = run.wait_for(lambda: servers.find_maintenance(own, run.application_name, or_own=is_new))
@@ -84,7 +85,7 @@ def require_possible(backup: Backup, facts: ServerFacts, server: Server, target:
             f"{server.place.user or 'The role'} may not create databases on {where}: "
             f"run ALTER ROLE {server.place.user} CREATEDB there.",
         )
-    major = int(backup.metadata["server_version_num"]) // 10000
+    major = pg_binaries.archive_major(int(backup.metadata["server_version_num"]), backup.tool_version)
     if facts.major < major:
         raise JobError(
             ErrorCode.TOOL_FAILED,

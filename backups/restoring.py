@@ -205,7 +205,7 @@ def read_contents(run: job_runner.JobRun, backup: Backup, pg_restore: Path) -> l
                 raise BrokenPipeError
 
         def feed() -> None:
-            with storage.open_artifact(backup.artifact) as source, suppress(BrokenPipeError):
+            with storage.open_artifact(backup.artifact, backup.reads_from) as source, suppress(BrokenPipeError):
                 pipeline.read_stream(source, child.stdin, identities, stop_when_told)
             with suppress(OSError, ValueError):
                 child.stdin.close()
@@ -224,13 +224,14 @@ def feed_artifact(run: job_runner.JobRun, backup: Backup, child: Child, progress
 
     def see_bytes(count: int) -> None:
         run.require_going_on()
+        run.see_bytes(count)
         progress.see_bytes(count)
 
-    with storage.open_artifact(backup.artifact) as source:
+    with storage.open_artifact(backup.artifact, backup.reads_from) as source:
         try:
             read = pipeline.read_stream(source, child.stdin, identities, see_bytes)
         except OSError as error:
-            raise explain_store_error(error, str(storage.artifact_path(backup.artifact))) from None
+            raise explain_store_error(error, storage.artifact_address(backup.artifact, backup.reads_from)) from None
     with suppress(OSError, ValueError):
         # The program may have ended before it had read everything; its status says so.
         child.stdin.close()
@@ -240,7 +241,7 @@ def feed_artifact(run: job_runner.JobRun, backup: Backup, child: Child, progress
 
 def require_whole(backup: Backup, read: pipeline.ReadBack) -> None:
     """Raises JobError (ARTIFACT_DAMAGED, WRONG_KEY) unless what was read is what was written."""
-    path = storage.artifact_path(backup.artifact)
+    path = storage.artifact_address(backup.artifact, backup.reads_from)
     if read.sha256 != backup.sha256:
         raise JobError(
             ErrorCode.ARTIFACT_DAMAGED,

@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow, tuple_row
 
 from backups import leftovers, pg_commands
 from backups.errors import ErrorCode, JobError, Place, explain_database_error
-from backups.models import Restore
+from backups.models import Backup, Restore
 from portal.secrets import SecretError
 from readiness.models import Database
 
@@ -120,9 +120,15 @@ def own_server(database: Database | None) -> Server:
         raise JobError(ErrorCode.BAD_CONNECTION, str(error)) from None
 
 
+def server_of_backup(backup: Backup) -> Server:
+    """The database that a backup is of. Raises JobError."""
+    server = own_server(backup.database)
+    return server.with_database(backup.sibling) if backup.sibling else server
+
+
 def server_of_restore(job: Restore) -> Server:
     """The server that a restore goes to. Raises JobError."""
-    return own_server(job.target or job.backup.database)
+    return own_server(job.target) if job.target else server_of_backup(job.backup)
 
 
 def find_maintenance(server: Server, application_name: str, *, or_own: bool = False) -> Server:

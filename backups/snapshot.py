@@ -14,6 +14,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from backups.errors import ErrorCode, JobError, Place, explain_database_error
+from backups.pg_commands import EVERYTHING
+from backups.selection import Selection
 from backups.servers import Server, read_system_identifier, read_timeline
 
 _SQL = Path(__file__).with_name("sql")
@@ -22,6 +24,7 @@ _SQL = Path(__file__).with_name("sql")
 _ADVISORY_LOCK = (0x50464C54, 1)
 # A little less than what pg_dump is given, because only the count can name the table that is locked.
 LOCK_TIMEOUT = "9s"
+_NAMESPACES = "SELECT nspname FROM pg_catalog.pg_namespace"
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,43 @@ class HeldSnapshot:
         self._connection = connection
         self._place = place
 
-    def count_rows(self, on_table: Callable[[str], None] | None = None) -> dict[str, int]:
-        """Rows of every table as the snapshot sees them. Raises JobError, which names a table that is locked."""
-        return count_rows(self._connection, self._place, on_table)
+    def count_rows(
+        self, on_table: Callable[[str], None] | None = None, selection: Selection = EVERYTHING
+    ) -> dict[str, int]:
+        """Rows of every selected table as the snapshot sees them. Raises JobError, which names a locked table."""
+        return count_rows(self._connection, self._place, on_table, selection)
+
+    def resolve(self, selection: Selection) -> Selection:
+        """The selection with the partitions of its tables. Raises JobError for a wanted name that is not there."""
+        if selection.is_everything:
+            return selection
+        try:
+            tables = self._connection.execute(_read_sql("partitions")).fetchall()
+            schemas = {str(row[0]) for row in self._connection.execute(_NAMESPACES).fetchall()}
+        except psycopg.Error as error:
+            raise explain_database_error(error, self._place) from None
+        there = {(str(schema), str(table)) for schema, table, _, _ in tables}
+        absent = [name for name in sorted(selection.only_schemas) if name not in schemas]
+        absent += [name_table(*each) for each in sorted(selection.only_tables) if each not in there]
+        if absent:
+            raise JobError(
+                ErrorCode.NOT_SELECTABLE,
+                f"{self._place.database} has no {absent[0]}, which the schedule names: correct what it backs up.",
+            )
+        partitions: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for schema, table, part_schema, part in tables:
+            if part is not None:
+                partitions.setdefault((str(schema), str(table)), []).append((str(part_schema), str(part)))
+        return selection.with_partitions(partitions)
+
+    def may_read_passwords(self) -> bool:
+        """Whether the role sees the hashes of roles' passwords."""
+        query = "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
+        try:
+            row = self._connection.execute(query).fetchone()
+        except psycopg.Error as error:
+            raise explain_database_error(error, self._place) from None
+        return bool(row and row[0])
 
     def interrupt(self) -> None:
         """From another thread: make a count that runs or waits end with an error."""
@@ -163,13 +200,18 @@ def _begin(connection: psycopg.Connection[Any]) -> SnapshotFacts | None:
 
 
 def count_rows(
-    connection: psycopg.Connection[Any], place: Place, on_table: Callable[[str], None] | None = None
+    connection: psycopg.Connection[Any],
+    place: Place,
+    on_table: Callable[[str], None] | None = None,
+    selection: Selection = EVERYTHING,
 ) -> dict[str, int]:
-    """{"schema.table": rows} of every table that a dump holds. Raises JobError."""
+    """{"schema.table": rows} of every table that a dump of the selection holds. Raises JobError."""
     counts: dict[str, int] = {}
     current = ""
     try:
         for schema, table in connection.execute(_read_sql("tables")).fetchall():
+            if not selection.holds(schema, table):
+                continue
             current = name_table(schema, table)
             if on_table is not None:
                 on_table(current)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from backups import catalogue, job_runner, names, pg_binaries, pg_commands, proof_roles, restoring, servers, storage
+from backups import (
+    catalogue,
+    copying,
+    job_runner,
+    names,
+    pg_binaries,
+    pg_commands,
+    proof_roles,
+    restoring,
+    servers,
+    storage,
+)
 from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place
 from backups.models import Backup, Verification
@@ -69,10 +80,11 @@ def prove(verification_id: int, notice: job_runner.Notice | None = None) -> Veri
 
 def _read_everything(run: job_runner.JobRun, verification: Verification) -> dict[str, Any]:
     backup = verification.backup
+    copying.choose_copy(run, backup)
     run.enter("reading", 0)
-    storage.check_manifest(backup.artifact, backup.manifest_sha256)
-    storage.open_artifact(backup.artifact).close()
-    client = pg_binaries.find_client(int(backup.metadata["server_version_num"]) // 10000)
+    storage.check_manifest(backup.artifact, backup.manifest_sha256, backup.reads_from)
+    storage.open_artifact(backup.artifact, backup.reads_from).close()
+    client = pg_binaries.find_reader(backup)
     command = pg_commands.read_archive(client.pg_restore)
 
     def show_reading(_phase: str, percent: int | None) -> None:
@@ -97,8 +109,9 @@ def _require_readable(child: Child, artifact: str) -> None:
 def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tuple[restoring.Comparison, str]:
     # With its database, because other threads must not ask the catalogue for it.
     backup = Backup.objects.select_related("database").get(pk=verification.backup_id)
+    copying.choose_copy(run, backup)
     run.enter("choosing a server")
-    storage.open_artifact(backup.artifact).close()
+    storage.open_artifact(backup.artifact, backup.reads_from).close()
     (chosen,) = run.wait_for(lambda: choose_proof_server(backup, run.application_name))
     client = pg_binaries.find_client(chosen.facts.major)
     database = names.name_proof_database(verification.pk)

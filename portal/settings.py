@@ -7,7 +7,9 @@ from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
+from backups.store_config import StoreConfigError, read_stores
 from portal import keys
 from portal.embedded_postgres import Cluster
 from portal.env import Env
@@ -152,6 +154,15 @@ STATIC_URL = "static/"
 STATIC_ROOT = Path(env.text("STATIC_ROOT", str(VAR_DIR / "static"), shown="`var/static`"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 BACKUP_STORE = Path(env.text("BACKUP_STORE", str(VAR_DIR / "backups"), shown="`var/backups`"))
+try:
+    BACKUP_STORE_CONFIGS = read_stores(env.text("BACKUP_STORES", shown="none but the directory"), BACKUP_STORE)
+except StoreConfigError as error:
+    raise ImproperlyConfigured(str(error)) from None
+BACKUP_DEFAULT_STORES = env.names("BACKUP_DEFAULT_STORES", "local")
+if not BACKUP_DEFAULT_STORES:
+    raise ImproperlyConfigured("BACKUP_DEFAULT_STORES is empty; give at least one store, such as local.")
+if unknown := sorted(set(BACKUP_DEFAULT_STORES) - BACKUP_STORE_CONFIGS.keys()):
+    raise ImproperlyConfigured(f"BACKUP_DEFAULT_STORES names {unknown[0]}, which BACKUP_STORES does not have.")
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -162,10 +173,7 @@ STORAGES = {
         },
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-    "backups": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": BACKUP_STORE, "file_permissions_mode": 0o600, "directory_permissions_mode": 0o700},
-    },
+    **{each.alias: each.as_storage() for each in BACKUP_STORE_CONFIGS.values()},
 }
 
 # Security: nothing inline, nothing from elsewhere, on every page, the admin included.

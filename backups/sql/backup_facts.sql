@@ -4,7 +4,7 @@ newest_proof AS (
     SELECT d.environment_id, d.id, d.name, max(b.taken_at) AS taken_at
     FROM readiness_database AS d
     LEFT JOIN backups_backup AS b
-           ON b.database_id = d.id AND b.state = 'done' AND b.proven_at IS NOT NULL AND b.damaged_at IS NULL
+           ON b.database_id = d.id AND b.sibling = '' AND b.state = 'done' AND b.proven_at IS NOT NULL AND b.damaged_at IS NULL
     WHERE d.environment_id = ANY (SELECT environment_id FROM wanted)
     GROUP BY d.environment_id, d.id, d.name
 ),

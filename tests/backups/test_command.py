@@ -72,7 +72,7 @@ def test_it_could_not_tell_when_the_database_is_not_reachable(database: Database
 
 
 def test_it_brings_bad_news_of_a_backup_that_failed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backups.storage.free_bytes", lambda: 0)
+    monkeypatch.setattr("backups.stores.DirectoryStore.free_bytes", lambda _store: 0)
     status, [answer], _ = run("create", "shop-production")
     assert (status, answer["status"]) == (1, "failed")
 

@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 from backups import catalogue, dumps, pg_binaries, snapshot, storage
 from backups.errors import ErrorCode
 from backups.models import Backup, State
+from backups.stores import DirectoryStore
 from readiness.models import Database
 from tests.backups.conftest import SHOP_TABLES, list_files, take
 from tests.conftest import Server
@@ -122,7 +123,7 @@ def test_it_names_the_package_of_a_missing_client(database: Database, monkeypatc
 def test_it_refuses_before_writing_when_the_store_is_too_small(
     database: Database, monkeypatch: pytest.MonkeyPatch, store: Path
 ) -> None:
-    monkeypatch.setattr(storage, "free_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(DirectoryStore, "free_bytes", lambda _store: 1_000_000)
     failed = take(database)
     assert failed.error_code == ErrorCode.NO_SPACE
     assert "has 1 MB free" in failed.error
@@ -133,7 +134,7 @@ def test_it_expects_about_as_much_as_last_time(
     backup: Backup, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert backup.bytes is not None
-    monkeypatch.setattr(storage, "free_bytes", lambda: (backup.bytes or 0) * 2)
+    monkeypatch.setattr(DirectoryStore, "free_bytes", lambda _store: (backup.bytes or 0) * 2)
     assert take(database).status == "done"
 
 

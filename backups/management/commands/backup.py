@@ -17,7 +17,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from backups import (
+    backup_check,
     catalogue,
+    copying,
     dumps,
     errors,
     preflight,
@@ -26,12 +28,15 @@ from backups import (
     restores,
     storage,
     store_check,
+    store_report,
+    stores,
     verify,
 )
 from backups.errors import ErrorCode, RequestError
 from backups.listing import describe_backup, describe_listed, describe_restore, describe_verification
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
 from backups.names import check_restore_name
+from backups.store_config import LOCAL
 from portal import audit
 from portal.audit import COMMAND_LINE
 from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, USAGE, database_errors_explained, refuse
@@ -53,6 +58,8 @@ class Command(BaseCommand):
         create.add_argument("environment", metavar="ENV", help="slug of the environment")
         create.add_argument("--database", metavar="D", help="may be left out when the environment has one")
         create.add_argument("--prove", action="store_true", help="prove it by a restore as well")
+        create.add_argument("--store", action="append", metavar="STORE", help="where to, repeatable; else the default")
+        create.add_argument("--globals", action="store_true", help="roles and settings of the server beside it")
         listed = actions.add_parser("list", help="list backups, newest first")
         listed.add_argument("environment", metavar="ENV", nargs="?", help="slug of the environment, else all")
         for action, text in (
@@ -71,8 +78,19 @@ class Command(BaseCommand):
         prune.add_argument("environment", metavar="ENV", help="slug of the environment")
         prune.add_argument("--dry-run", action="store_true", help="only say what would go, and why")
         rebuild = actions.add_parser("rebuild", help="make catalogue rows from the manifests in the store")
-        rebuild.add_argument("store", metavar="STORE", help="the store's directory, as BACKUP_STORE names it")
-        actions.add_parser("reconcile", help="list files without a backup and backups without a file")
+        rebuild.add_argument(
+            "store", metavar="STORE", help="the store's name, or its directory as BACKUP_STORE names it"
+        )
+        reconcile = actions.add_parser("reconcile", help="list files without a backup and backups without a file")
+        reconcile.add_argument("store", metavar="STORE", nargs="?", help="name of the store, else all")
+        listed_stores = actions.add_parser("stores", help="list the stores")
+        listed_stores.add_argument(
+            "--test", action="store_true", help="write, read back and delete a small file in each"
+        )
+        listed_stores.add_argument("store", metavar="STORE", nargs="*", help="names of stores, else all")
+        check = actions.add_parser("check", help="say what would stand in the way of a backup, without taking one")
+        check.add_argument("environment", metavar="ENV", help="slug of the environment")
+        check.add_argument("--database", metavar="D", help="may be left out when the environment has one")
         export = actions.add_parser("export", help="write a plain archive for pg_restore")
         export.add_argument("id", type=int, metavar="ID")
         export.add_argument("file", metavar="FILE", help="must not exist yet; not encrypted")
@@ -106,7 +124,7 @@ class Command(BaseCommand):
         match options["action"]:
             case "create":
                 database = self._find_database(options["environment"], options["database"])
-                return self._create(database, prove=options["prove"])
+                return self._create(database, options)
             case "list":
                 return self._list(options["environment"])
             case "restore":
@@ -114,9 +132,13 @@ class Command(BaseCommand):
             case "prune":
                 return self._prune(self._find_environment(options["environment"]), is_dry=options["dry_run"])
             case "rebuild":
-                return self._rebuild(Path(options["store"]))
+                return self._rebuild(options["store"])
             case "reconcile":
-                return self._reconcile()
+                return self._reconcile([options["store"]] if options["store"] else stores.list_stores())
+            case "stores":
+                return self._stores(options["store"] or stores.list_stores(), is_test=options["test"])
+            case "check":
+                return self._check(self._find_database(options["environment"], options["database"]))
             case "export":
                 return self._export(self._find_backup(options["id"]), Path(options["file"]))
             case "pin":
@@ -132,12 +154,19 @@ class Command(BaseCommand):
             case kind:
                 return self._read(self._find_backup(options["id"]), kind)
 
-    def _create(self, database: Database, *, prove: bool) -> int:
-        backup = dumps.take(catalogue.request_backup(database, **_BY_COMMAND).pk, self._notice)
+    def _create(self, database: Database, options: dict[str, Any]) -> int:
+        wanted = tuple(self._find_store(name) for name in options["store"] or ())
+        plan = catalogue.Plan(stores=wanted, with_globals=options["globals"])
+        backup = dumps.take(catalogue.request_backup(database, plan=plan, **_BY_COMMAND).pk, self._notice)
         if backup is None:
             self._refuse("The backup was cancelled before it began.", BAD_NEWS)
         status = _status_of(backup)
-        for kind in ("verify", "prove") if prove else ("verify",):
+        for sentence in backup.warnings:
+            self._explain(sentence)
+        for copy in backup.copies.filter(state=State.QUEUED):
+            copied = copying.copy(copy.pk, self._notice)
+            self._explain(copied.error if copied is not None else "")
+        for kind in ("verify", "prove") if options["prove"] else ("verify",):
             if status == 0:
                 status = self._verify_or_prove(backup, kind)[1]
         backup.refresh_from_db()
@@ -151,7 +180,7 @@ class Command(BaseCommand):
             if not Backup.objects.filter(environment_slug=slug).exists():
                 self._find_environment(slug)
             backups = backups.filter(environment_slug=slug)
-        for backup in backups.defer("tables", "metadata")[:LIST_LENGTH]:
+        for backup in backups.defer("tables", "metadata").prefetch_related("copies")[:LIST_LENGTH]:
             size = f"{backup.bytes / 1_000_000:,.1f} MB" if backup.bytes is not None else "-"
             at = backup.taken_at or backup.requested_at
             self._answer(
@@ -238,11 +267,16 @@ class Command(BaseCommand):
             self._explain(f"{backup} could not be deleted and is tried again: {backup.delete_error}")
         return BAD_NEWS if stays else 0
 
-    def _rebuild(self, directory: Path) -> int:
-        store = storage.store_directory()
-        if directory.resolve() != store.resolve():
-            self._refuse(f"Set BACKUP_STORE to {directory}; it is {store} now.", USAGE)
-        rebuilt = store_check.rebuild_catalogue(COMMAND_LINE)
+    def _rebuild(self, store: str) -> int:
+        if store not in stores.list_stores() and Path(store).resolve() == storage.store_directory().resolve():
+            store = LOCAL
+        if store not in stores.list_stores():
+            self._refuse(
+                f"Set BACKUP_STORE to {store}; it is {storage.store_directory()} now. "
+                f"Or name one of the stores: {', '.join(stores.list_stores())}.",
+                USAGE,
+            )
+        rebuilt = store_check.rebuild_catalogue(COMMAND_LINE, store)
         for backup in rebuilt.added:
             self._answer(describe_listed(backup), f"{backup}: added, taken {backup.taken_at:%Y-%m-%d %H:%M}.")
         for sentence in rebuilt.refused:
@@ -252,13 +286,46 @@ class Command(BaseCommand):
         )
         return BAD_NEWS if rebuilt.refused else 0
 
-    def _reconcile(self) -> int:
-        difference = store_check.compare_store()
-        for name in difference.orphans:
-            self._answer({"orphan": name}, f"{name} belongs to no backup.")
-        for backup in difference.missing:
-            self._answer({"missing": backup.artifact, "id": backup.pk}, f"{backup} has no file {backup.artifact}.")
-        return BAD_NEWS if difference.orphans or difference.missing else 0
+    def _reconcile(self, names: list[str]) -> int:
+        status = 0
+        for name in names:
+            try:
+                difference = store_check.compare_store(self._find_store(name))
+            except errors.JobError as error:
+                self._explain(error.sentence)
+                status = COULD_NOT_TELL
+                continue
+            for orphan in difference.orphans:
+                self._answer({"store": name, "orphan": orphan}, f"{name}: {orphan} belongs to no backup.")
+            for backup in difference.missing:
+                self._answer(
+                    {"store": name, "missing": backup.artifact, "id": backup.pk},
+                    f"{name}: {backup} has no file {backup.artifact}.",
+                )
+            if difference.orphans or difference.missing:
+                status = max(status, BAD_NEWS)
+        return status
+
+    def _stores(self, names: list[str], *, is_test: bool) -> int:
+        status = 0
+        for name in names:
+            self._find_store(name)
+            error = store_report.test_store(name) if is_test else ""
+            status = COULD_NOT_TELL if error else status
+        for report in store_report.read_reports():
+            if report.name in names:
+                self._answer(report.as_json_object(), report.line)
+        return status
+
+    def _check(self, database: Database) -> int:
+        found = backup_check.look(database)
+        for sentence in found.objections:
+            self._explain(sentence)
+        for sentence in found.warnings:
+            self._explain(f"! {sentence}")
+        state = "not possible" if found.objections else "possible"
+        self._answer({"database": str(database), **found.as_json_object()}, f"{database}: a backup is {state}.")
+        return BAD_NEWS if found.objections else 0
 
     def _export(self, backup: Backup, path: Path) -> int:
         catalogue.require_done(backup)
@@ -316,6 +383,11 @@ class Command(BaseCommand):
         if chosen is None:
             self._refuse(f"The environment {slug} has no database {name!r}; there are: {names}.", USAGE)
         return chosen
+
+    def _find_store(self, name: str) -> str:
+        if name not in stores.list_stores():
+            self._refuse(f"There is no backup store {name!r}; there are: {', '.join(stores.list_stores())}.", USAGE)
+        return name
 
     def _find_backup(self, backup_id: int) -> Backup:
         backup = Backup.objects.filter(pk=backup_id).first()
