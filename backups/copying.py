@@ -89,28 +89,56 @@ def read_whole(run: job_runner.JobRun, store: Store, name: str, size: int) -> st
             raise explain_store_error(error, store.address(name)) from None
 
 
-def choose_copy(run: job_runner.JobRun, backup: Backup) -> None:
-    """Have the backup read from a copy that is whole: where there are several, the first whose sha256 is right.
+def look_at_all(run: job_runner.JobRun, backup: Backup) -> dict[str, str]:
+    """Have the backup read from its first whole copy, as `choose_copy` does, and read all the others as well.
 
-    A copy that is damaged or gone is noted, one that cannot be reached is passed over. Raises JobError when none is
-    left, with what is wrong with the first.
+    What is wrong with which store's copy. Raises JobError when none is whole; a single copy is left to the reader.
     """
     copies = good_copies(backup)
     if len(copies) < 2:
-        backup.reads_from = copies[0].store if copies else ""
-        return
-    first: JobError | None = None
+        choose_copy(run, backup)
+        return {}
+    problems: dict[str, JobError] = {}
     for each in copies:
         run.enter(f"checking the copy in {each.store}", 0)
         try:
             require_written(run, backup, each)
         except JobError as error:
-            first = first or error
+            problems[each.store] = error
+    whole = [each.store for each in copies if each.store not in problems]
+    if not whole:
+        raise _worst(list(problems.values()))
+    backup.reads_from = whole[0]
+    return {name: error.sentence for name, error in problems.items()}
+
+
+def _worst(problems: list[JobError]) -> JobError:
+    """What to say of a backup that no copy gave: damage only where every copy is known to be damaged or gone."""
+    lost = {ErrorCode.ARTIFACT_MISSING, ErrorCode.ARTIFACT_DAMAGED}
+    return next((error for error in problems if error.code not in lost), problems[0])
+
+
+def choose_copy(run: job_runner.JobRun, backup: Backup) -> None:
+    """Have the backup read from a copy that is whole: where there are several, the first whose sha256 is right.
+
+    A copy that is damaged or gone is noted, one that cannot be reached is passed over. Raises JobError when none is
+    left.
+    """
+    copies = good_copies(backup)
+    if len(copies) < 2:
+        backup.reads_from = copies[0].store if copies else ""
+        return
+    problems = []
+    for each in copies:
+        run.enter(f"checking the copy in {each.store}", 0)
+        try:
+            require_written(run, backup, each)
+        except JobError as error:
+            problems.append(error)
             continue
         backup.reads_from = each.store
         return
-    assert first is not None  # noqa: S101  every copy has failed
-    raise first
+    raise _worst(problems)
 
 
 def require_written(run: job_runner.JobRun, backup: Backup, each: BackupCopy) -> None:

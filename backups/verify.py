@@ -47,6 +47,8 @@ def verify(verification_id: int, notice: job_runner.Notice | None = None) -> Ver
             catalogue.finish_verification(verification, Outcome.FAIL, detail=error.sentence)
         else:
             detail = f"All {compared['bytes']:,} bytes are as they were written and can be read to the end."
+            for store, sentence in compared["not_read"].items():
+                detail += f" The copy in {store} is not: {sentence}"
             catalogue.finish_verification(verification, Outcome.PASS, detail=detail, compared=compared)
     return Verification.objects.get(pk=verification_id)
 
@@ -80,7 +82,7 @@ def prove(verification_id: int, notice: job_runner.Notice | None = None) -> Veri
 
 def _read_everything(run: job_runner.JobRun, verification: Verification) -> dict[str, Any]:
     backup = verification.backup
-    copying.choose_copy(run, backup)
+    spoiled = copying.look_at_all(run, backup)
     run.enter("reading", 0)
     storage.check_manifest(backup.artifact, backup.manifest_sha256, backup.reads_from)
     storage.open_artifact(backup.artifact, backup.reads_from).close()
@@ -94,7 +96,7 @@ def _read_everything(run: job_runner.JobRun, verification: Verification) -> dict
     with run.child(command, reads_stdin=True) as child:
         (read,) = run.wait_for(lambda: restoring.feed_artifact(run, backup, child, progress))
         run.wait_for(lambda: _require_readable(child, backup.artifact))
-    return {"sha256": read.sha256, "bytes": read.bytes, "plain_bytes": read.plain_bytes}
+    return {"sha256": read.sha256, "bytes": read.bytes, "plain_bytes": read.plain_bytes, "not_read": spoiled}
 
 
 def _require_readable(child: Child, artifact: str) -> None:

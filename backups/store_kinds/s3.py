@@ -9,12 +9,13 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 from storages.backends.s3 import S3Storage
 
 from portal.secrets import resolve_reference
 
 ERRORS = (Boto3Error, BotoCoreError, ClientError)
-UNREACHABLE = (HTTPClientError,)
+UNREACHABLE = (NoConnectionError, HTTPClientError)
 CHUNK_BYTES = 8 * 1024 * 1024
 
 
@@ -90,10 +91,14 @@ def abort_uploads(storage: Any, *, name: str = "", begun_before: datetime | None
     ``name`` is the file they were for, else all of the store's.
     """
     client = storage.connection.meta.client
-    prefix = storage._normalize_name(name) if name else storage.location
+    key = storage._normalize_name(name) if name else ""
+    prefix = key or (f"{storage.location}/" if storage.location else "")
     found = client.get_paginator("list_multipart_uploads").paginate(Bucket=storage.bucket_name, Prefix=prefix)
     aborted = 0
     for upload in [each for page in found for each in page.get("Uploads", ())]:
+        # Not every server heeds the prefix, and what is not the store's must not be touched.
+        if not upload["Key"].startswith(prefix) or (key and upload["Key"] != key):
+            continue
         if begun_before is None or upload["Initiated"] < begun_before:
             client.abort_multipart_upload(Bucket=storage.bucket_name, Key=upload["Key"], UploadId=upload["UploadId"])
             aborted += 1
