@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from backups import stores
 from backups.errors import RequestError
 from backups.models import Backup, BackupSchedule
 from backups.names import check_restore_name
@@ -37,6 +38,40 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         )
         self.fields["time_zone"].initial = settings.TIME_ZONE
         self.fields["time_zone"].widget = forms.Select(choices=[(name, name) for name in sorted(available_timezones())])
+
+
+class FullScheduleForm(ScheduleForm):
+    """The same with all that a schedule may be told."""
+
+    stores = forms.MultipleChoiceField(
+        label="Stores",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="One copy in each. None for the default.",
+    )
+
+    class Meta(ScheduleForm.Meta):
+        fields = [
+            *ScheduleForm.Meta.fields,
+            *("covers_server", "skip_databases", "only", "without", "with_globals", "stores"),
+            *("retries", "jitter_minutes", "quiet_from", "quiet_until"),
+        ]
+        widgets = {
+            **{
+                name: forms.Textarea(attrs={"class": "mono", "rows": 3, "spellcheck": "false"})
+                for name in ("skip_databases", "only", "without")
+            },
+            **{name: forms.TimeInput(attrs={"type": "time"}, format="%H:%M") for name in ("quiet_from", "quiet_until")},
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = stores.order_stores([*stores.list_stores(), *self.instance.stores])
+        self.fields["stores"].choices = [(name, self._label(name)) for name in names]  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _label(name: str) -> str:
+        return f"{name} (default)" if name in stores.default_stores() else name
 
 
 class RetentionForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backups import restore_views, retention_views, views
+from backups import restore_views, retention_views, schedule_views, store_views, views
 
 urlpatterns = [
     path("", views.show_backups, name="backups"),
@@ -21,6 +21,12 @@ urlpatterns = [
     path("of/<slug:slug>/", views.show_environment_backups, name="environment_backups"),
     path("of/<slug:slug>/take/", views.take_backup, name="take_backup"),
     path("of/<slug:slug>/schedules/", views.add_schedule, name="add_schedule"),
+    path("stores/", store_views.show_stores, name="stores"),
+    path("stores/test/", store_views.test_store, name="test_store"),
+    path("copies/<int:pk>/retry/", store_views.retry_copy, name="retry_copy"),
+    path("copies/<int:pk>/cancel/", store_views.cancel_copy, name="cancel_copy"),
+    path("of/<slug:slug>/check/<int:pk>/", store_views.check_database, name="check_database"),
+    path("of/<slug:slug>/schedules/<int:pk>/edit/", schedule_views.edit_schedule, name="edit_schedule"),
     path("<int:pk>/pin/", retention_views.pin_backup, name="pin_backup"),
     path("of/<slug:slug>/schedules/<int:pk>/keep/", retention_views.show_retention, name="schedule_retention"),
     path("of/<slug:slug>/schedules/<int:pk>/", views.change_schedule, name="change_schedule"),

@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from backups import catalogue, restore_requests, schedules, storage, tasks
+from backups import catalogue, copying, restore_requests, schedules, storage, tasks
 from backups.errors import JobError, RequestError
 from backups.forms import RestoreForm, ScheduleForm
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Verification
@@ -69,14 +69,17 @@ def take_backup(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def show_backup(request: HttpRequest, pk: int) -> HttpResponse:
     """One backup: its progress while it runs, then what it holds and how far it is proven."""
-    backup = get_object_or_404(Backup.objects.select_related("database", "environment"), pk=pk)
+    backup = get_object_or_404(Backup.objects.select_related("database", "environment", "schedule"), pk=pk)
     verifications = list(backup.verifications.all()[:10])
     restores = list(backup.restores.all()[:10])
+    copies = list(backup.copies.all())
     context = {
         "backup": backup,
         "verifications": verifications,
         "restores": restores,
-        "is_busy": backup.is_active or any(job.is_active for job in [*verifications, *restores]),
+        "copies": copies,
+        "next_retry_at": schedules.next_retry_at(backup),
+        "is_busy": backup.is_active or any(job.is_active for job in [*copies, *verifications, *restores]),
         "tables": sorted(backup.tables.items()),
         "row_count": sum(backup.tables.values()),
         "page": "backups",
@@ -126,7 +129,7 @@ def download_backup(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The artifact as it is stored: encrypted."""
     backup = get_object_or_404(Backup, pk=pk, state=State.DONE)
     try:
-        artifact = storage.open_artifact(backup.artifact)
+        artifact = storage.open_artifact(backup.artifact, copying.find_readable(backup))
     except JobError as error:
         messages.error(request, error.sentence)
         return redirect("backup", pk)
@@ -173,7 +176,7 @@ def add_schedule(request: HttpRequest, slug: str) -> HttpResponse:
     if not form.is_valid():
         return _render_environment(request, environment, form)
     schedule = form.save(commit=False)
-    schedule.next_run_at = schedules.next_run_at(schedule.cron, schedule.time_zone, timezone.now())
+    schedules.plan(schedule, timezone.now())
     schedule.save()
     audit.record("scheduled backups of", actor=request.user, environment=environment, subject=str(schedule))
     messages.success(request, "Scheduled.")
@@ -194,7 +197,7 @@ def change_schedule(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         audit.record("removed the schedule", actor=request.user, environment=environment, subject=str(schedule))
     elif action in {"on", "off"}:
         schedule.is_enabled = action == "on"
-        schedule.next_run_at = schedules.next_run_at(schedule.cron, schedule.time_zone, timezone.now())
+        schedules.plan(schedule, timezone.now())
         schedule.save()
         audit.record(
             f"turned {action} the schedule", actor=request.user, environment=environment, subject=str(schedule)

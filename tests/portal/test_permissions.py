@@ -15,7 +15,7 @@ from django.urls import URLResolver, get_resolver, reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from backups.models import Backup, BackupSchedule, Restore, Verification
+from backups.models import Backup, BackupCopy, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
 from readiness import evidence
 from readiness.models import (
@@ -96,11 +96,15 @@ POST_ONLY = {
     "take_backup",
     "add_schedule",
     "change_schedule",
+    "test_store",
+    "retry_copy",
+    "cancel_copy",
 }
 FORM_PAGES = {
     "maintenance",
     "replace_by_backup",
     "schedule_retention",
+    "edit_schedule",
     "add_environment",
     "environment_settings",
     "add_database",
@@ -131,6 +135,7 @@ class World:
     backup: Backup
     verification: Verification
     restore: Restore
+    copy: BackupCopy
     schedule: BackupSchedule
     window: MaintenanceWindow
     scenario: Scenario
@@ -172,6 +177,7 @@ class World:
             "record": self.record,
             "verification": self.verification,
             "restore": self.restore,
+            "copy": self.copy,
             "channel": self.channel,
             "rule": self.rule,
             "alert": self.alert,
@@ -198,6 +204,7 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         backup=backup,
         verification=Verification.objects.create(backup=backup, kind="verify"),
         restore=Restore.objects.create(backup=backup, target_database="again"),
+        copy=BackupCopy.objects.create(backup=backup, store="local", state="failed"),
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
         window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
         scenario=environment.scenarios.get(name="login"),
@@ -246,6 +253,7 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
+    rest |= {"stores", "check_database"}
     assert names == known | rest | {"probe_history", "screenshot", "alerts", "alert_settings"}
 
 
@@ -331,6 +339,7 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("environment_settings", ["shop"], {"otto", "ada"}),
         ("retire_environment", ["shop"], {"otto", "ada"}),
         ("add_schedule", ["shop"], {"otto", "ada"}),
+        ("test_store", [], {"otto", "ada"}),
         ("add_scenario", ["shop"], {"otto", "ada"}),
         ("store_secret", ["shop"], {"otto", "ada"}),
         ("add_record", ["shop"], {"otto", "ada"}),
