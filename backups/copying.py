@@ -13,6 +13,7 @@ from typing import IO
 from backups import catalogue, job_runner, pipeline, storage, store_records, stores
 from backups.errors import ErrorCode, JobError, explain_store_error
 from backups.models import ACTIVE_STATES, Backup, BackupCopy, State
+from backups.store_config import LOCAL
 from backups.stores import DirectoryStore, Store
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def look_at_all(run: job_runner.JobRun, backup: Backup) -> dict[str, str]:
     copies = good_copies(backup)
     if len(copies) < 2:
         choose_copy(run, backup)
+        _require_globals(run, backup)
         return {}
     problems: dict[str, JobError] = {}
     for each in copies:
@@ -110,6 +112,20 @@ def look_at_all(run: job_runner.JobRun, backup: Backup) -> dict[str, str]:
         raise _worst(list(problems.values()))
     backup.reads_from = whole[0]
     return {name: error.sentence for name, error in problems.items()}
+
+
+def _require_globals(run: job_runner.JobRun, backup: Backup) -> None:
+    """Raises JobError unless the roles beside the artifact, where there are any, are what was written."""
+    if not backup.globals:
+        return
+    name, store = str(backup.globals["artifact"]), stores.open_store(backup.reads_from or LOCAL)
+    run.enter("reading the roles", 0)
+    (found,) = run.wait_for(partial(read_whole, run, store, name, int(backup.globals["bytes"])))
+    if found != backup.globals["sha256"]:
+        raise JobError(
+            ErrorCode.ARTIFACT_DAMAGED,
+            f"The roles beside the artifact, {store.address(name)}, are damaged: put the file back from a copy.",
+        )
 
 
 def _worst(problems: list[JobError]) -> JobError:

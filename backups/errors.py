@@ -202,6 +202,12 @@ _RULES = (
         "The backup needs the role {name}, which {server} does not have: create it there (CREATE ROLE).",
     ),
     _rule(
+        r"pg_restore: error: .*relation \"(?P<name>[^\"]*)\" does not exist",
+        ErrorCode.TOOL_FAILED,
+        "Something in the backup needs {name}, which the backup does not hold: let the schedule take it along, "
+        "or leave out what needs it.",
+    ),
+    _rule(
         r"relation .*does not exist|could not open relation",
         ErrorCode.TOOL_FAILED,
         "A table of {database} was dropped while the backup began: try again.",

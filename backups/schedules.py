@@ -85,7 +85,7 @@ def claim_due(now: datetime) -> list[Due]:
         was_planned = schedule.next_run_at is not None
         scheduled_for = schedule.due_at or schedule.next_run_at or now
         if was_planned and (later := leave_quiet(schedule, now)) > now:
-            same.update(next_run_at=later)
+            same.update(next_run_at=later, due_at=scheduled_for)
             continue
         try:
             plan(schedule, now)
