@@ -45,7 +45,7 @@ def measure(ways: dict[str, Callable[[], float | None]]) -> list[Figure]:
     for _ in range(ROUNDS):
         for name, work in ways.items():
             before, began = _read_cpu(), time.perf_counter()
-            with _PeakMemory() as memory:
+            with PeakMemory() as memory:
                 size = work()
             seconds = time.perf_counter() - began
             figure = Figure(name, seconds, _read_cpu() - before, memory.peak_mb, size)
@@ -59,10 +59,13 @@ def _read_cpu() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-class _PeakMemory:
+class PeakMemory:
     """Samples the resident memory of this process's children, and what this process has grown by, 50 times a second."""
 
-    def __enter__(self) -> _PeakMemory:
+    def __init__(self, *, with_children: bool = True) -> None:
+        self._with_children = with_children
+
+    def __enter__(self) -> PeakMemory:
         self.peak_mb = 0.0
         self._base = _read_rss(os.getpid())
         self._stop = threading.Event()
@@ -77,7 +80,8 @@ class _PeakMemory:
     def _watch(self) -> None:
         while not self._stop.wait(0.02):
             total = max(0.0, _read_rss(os.getpid()) - self._base)
-            total += sum(_read_rss(pid) for pid in _list_children())
+            if self._with_children:
+                total += sum(_read_rss(pid) for pid in _list_children())
             self.peak_mb = max(self.peak_mb, total)
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import PROJECT
+PROJECT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
