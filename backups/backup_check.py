@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from backups import age_keys, pg_binaries, servers, stores
-from backups.errors import JobError, explain_database_error
+from backups.errors import COULD_NOT_TELL, JobError, explain_database_error
 from backups.servers import Server
 from readiness.models import Database
 
@@ -19,13 +19,21 @@ _NAME = "preflight check"
 
 @dataclass(frozen=True)
 class BackupCheck:
-    """``objections`` would make a backup fail, ``warnings`` make it hold less or take longer."""
+    """``objections`` would make a backup fail, ``warnings`` make it hold less or take longer.
+
+    ``is_told`` is False when the server did not answer, so that nothing could be told.
+    """
 
     objections: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    is_told: bool = True
 
     def as_json_object(self) -> dict[str, Any]:
-        return {key: list(value) for key, value in asdict(self).items()}
+        return {
+            "possible": not self.objections if self.is_told else None,
+            "objections": list(self.objections),
+            "warnings": list(self.warnings),
+        }
 
 
 def look(database: Database) -> BackupCheck:
@@ -37,7 +45,7 @@ def look(database: Database) -> BackupCheck:
         server = servers.own_server(database)
         facts = _read_facts(server)
     except JobError as error:
-        return BackupCheck((error.sentence,))
+        return BackupCheck((error.sentence,), is_told=error.code not in COULD_NOT_TELL)
     try:
         warnings += filter(None, [pg_binaries.find_dump_client(facts["server_version_num"] // 10000)[1]])
     except JobError as error:

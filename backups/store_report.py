@@ -70,7 +70,7 @@ class StoreReport:
 
 def test_store(name: str) -> str:
     """Write a small file, read it back, delete it; what went wrong in one sentence, else empty. Noted in StoreState."""
-    file, data = f"preflight-test/{token_hex(8)}", token_bytes(4096)
+    file, data = f"preflight-test-{token_hex(8)}", token_bytes(4096)
     try:
         store = stores.open_store(name)
         store.put(file, io.BytesIO(data))

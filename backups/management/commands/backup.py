@@ -323,8 +323,10 @@ class Command(BaseCommand):
             self._explain(sentence)
         for sentence in found.warnings:
             self._explain(f"! {sentence}")
-        state = "not possible" if found.objections else "possible"
+        state = "possible" if not found.objections else "not possible" if found.is_told else "not to be told of"
         self._answer({"database": str(database), **found.as_json_object()}, f"{database}: a backup is {state}.")
+        if not found.is_told:
+            return COULD_NOT_TELL
         return BAD_NEWS if found.objections else 0
 
     def _export(self, backup: Backup, path: Path) -> int:
