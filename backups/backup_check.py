@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 from backups import age_keys, pg_binaries, servers, stores
 from backups.errors import COULD_NOT_TELL, JobError, explain_database_error
+from backups.models import BackupSchedule
 from backups.servers import Server
 from readiness.models import Database
 
@@ -51,7 +52,7 @@ def look(database: Database) -> BackupCheck:
     except JobError as error:
         objections.append(error.sentence)
     objections += _object_to_tables(server, facts)
-    warnings += _warn(server, facts)
+    warnings += _warn(database, server, facts)
     for name in stores.default_stores():
         try:
             free = stores.open_store(name).free_bytes()
@@ -81,9 +82,10 @@ def _object_to_tables(server: Server, facts: dict[str, Any]) -> list[str]:
     return objections
 
 
-def _warn(server: Server, facts: dict[str, Any]) -> list[str]:
+def _warn(database: Database, server: Server, facts: dict[str, Any]) -> list[str]:
     user, warnings = server.place.user or "the role", []
-    if not facts["may_read_passwords"]:
+    wants_roles = BackupSchedule.objects.filter(database=database, with_globals=True).exists()
+    if wants_roles and not facts["may_read_passwords"]:
         warnings.append(
             f"{user} may not read pg_authid: roles beside a backup come without their passwords. "
             "Set new ones after a restore."

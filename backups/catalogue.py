@@ -435,7 +435,10 @@ def delete_backup(backup: Backup) -> None:
         raise RequestError(f"Backup {backup.pk} is in use: wait until that has ended, or cancel it.")
     name, places = backup.artifact, list_places(backup)
     backup.delete()
-    storage.delete_artifact(name, places)
+    try:
+        storage.delete_artifact(name, places)
+    except JobError as error:
+        logger.warning("%s was removed and a file of it stays, which the nightly look lists: %s", name, error.sentence)
 
 
 def expire(backup: Backup, because: str, now: datetime) -> bool:

@@ -213,6 +213,8 @@ def _catalogue(run: job_runner.JobRun, backup: Backup, taken: _Taken) -> None:
     # A second try after a lost answer finds that the first one had worked.
     if not (run.persist(finish) or run.persist(partial(catalogue.is_done, backup))):
         storage.delete_artifact(backup.artifact, backup.stores)
+    else:
+        run.persist(partial(store_records.note_usable, stored_in))
     run.is_clean = True
 
 

@@ -417,5 +417,7 @@ class BackupSchedule(models.Model):
                 parse_selection(**text)
             except SelectionError as error:
                 raise ValidationError({name: str(error)}) from None
+        if unknown := [name for name in self.stores if name not in settings.BACKUP_STORE_CONFIGS]:
+            raise ValidationError({"stores": f"The settings know no backup store {unknown[0]}: choose others."})
         if self.only and self.covers_server:
             raise ValidationError({"only": "All databases of a server have no schemas in common: leave this empty."})

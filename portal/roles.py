@@ -22,6 +22,8 @@ _SEE_INSIDE = [
     "readiness.acknowledge_alert",
     "readiness.view_itemevent",
     "backups.view_backup",
+    "backups.view_backupcopy",
+    "backups.view_storestate",
     "backups.view_verification",
     "backups.view_restore",
     "portal.view_auditevent",

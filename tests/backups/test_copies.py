@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -278,3 +279,37 @@ def test_it_verifies_every_copy_of_a_pipeline(database: Database, offsite: Objec
     backup = Backup.objects.get(pk=request.pk)
     assert states(backup) == {"local": "done", "offsite": "done"}
     assert Verification.objects.filter(backup=backup, outcome="pass").count() == 2
+
+
+def test_the_reaper_clears_what_a_kill_left_in_a_store(
+    database: Database, offsite: ObjectServer, settings: Settings
+) -> None:
+    """As after kill -9 in the middle of reading back: files in the store and the spool, a row that runs."""
+    request = catalogue.request_backup(database, plan=catalogue.Plan(stores=("offsite",)))
+    backup = catalogue.claim(Backup, request.pk)
+    assert backup is not None
+    catalogue.note_artifact(backup, "shop/x.dump.zst.age")
+    for store in (stores.open_store("offsite"), stores.spool()):
+        for name in (backup.artifact, backup.artifact + ".manifest.json"):
+            store.put(name, io.BytesIO(b"half"))
+    assert len(spooled(settings)) == 2
+    Backup.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1), worker={})
+    assert reaper.reap() == 1
+    assert stores.open_store("offsite").list_names() == []
+    assert spooled(settings) == []
+    backup.refresh_from_db()
+    assert (backup.state, backup.is_swept) == (State.FAILED, True)
+
+
+def test_the_reaper_fails_a_copy_whose_worker_died_and_it_is_tried_again(
+    database: Database, offsite: ObjectServer
+) -> None:
+    backup = dumps.take(catalogue.request_backup(database, plan=catalogue.Plan(stores=("local", "offsite"))).pk)
+    assert backup is not None
+    copy = catalogue.claim(BackupCopy, backup.copies.get(store="offsite").pk)
+    assert copy is not None
+    BackupCopy.objects.filter(pk=copy.pk).update(lease_expires_at=timezone.now() - timedelta(minutes=1), worker={})
+    assert reaper.reap() == 1
+    (again,) = catalogue.find_copies_to_retry(timezone.now() + timedelta(minutes=2))
+    assert tasks.copy_backup(again.pk) == State.DONE
+    assert states(backup) == {"local": "done", "offsite": "done"}
