@@ -55,6 +55,10 @@ def look_at_replace(backup: Backup, target: Database | None, *, masks: bool = Fa
         restores.require_possible(backup, facts, server, target=None)
     except JobError as error:
         objections.append(error.sentence)
+    if backup.sibling and target is not None and target.pk == backup.database_id:
+        objections.append(
+            f"The backup is of {backup.sibling}, another database of the same server: it is not put in place of {live}."
+        )
     if backup.damaged_at is not None:
         objections.append(f"Backup {backup.pk} is damaged: {backup.damage}")
     _, notes = restores.decide_owners(facts, backup.metadata)

@@ -48,6 +48,7 @@ class SnapshotFacts:
     catalog_row: dict[str, Any]
     extensions: list[dict[str, str]]
     roles: list[str]
+    owner: str
 
     @property
     def major(self) -> int:
@@ -80,6 +81,8 @@ class SnapshotFacts:
             "collation_version": row.get("datcollversion"),
             "extensions": self.extensions,
             "roles": self.roles,
+            "owner": self.owner,
+            "connection_limit": row.get("datconnlimit"),
             "server_version_num": self.server_version_num,
             "database_size_bytes": self.database_size_bytes,
             "is_standby": self.is_standby,

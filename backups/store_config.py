@@ -41,7 +41,7 @@ KINDS = {
         secrets=("access_key", "secret_key"),
         numbers=("lock_days",),
     ),
-    "gcs": StoreKind(required=("bucket",), optional=("prefix", "project", "endpoint"), secrets=("credentials",)),
+    "gcs": StoreKind(required=("bucket",), optional=("prefix", "project"), secrets=("credentials",)),
     "azure": StoreKind(
         required=("container",), optional=("prefix", "account"), secrets=("account_key", "connection_string")
     ),

@@ -137,6 +137,8 @@ def download_backup(request: HttpRequest, pk: int) -> HttpResponseBase:
     response = FileResponse(artifact, as_attachment=True, filename=backup.artifact.rpartition("/")[2])
     # What is encrypted does not shrink: gzip would only cost time, and the length that a progress bar needs.
     response["Content-Encoding"] = "identity"
+    if backup.bytes is not None:
+        response["Content-Length"] = str(backup.bytes)
     return response
 
 

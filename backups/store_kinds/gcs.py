@@ -18,9 +18,7 @@ UNREACHABLE = (RequestException, RetryError, ServiceUnavailable)
 CHUNK_BYTES = 8 * 1024 * 1024
 
 
-def build(
-    bucket: str, prefix: str = "", project: str = "", endpoint: str = "", credentials: str = ""
-) -> GoogleCloudStorage:
+def build(bucket: str, prefix: str = "", project: str = "", credentials: str = "") -> GoogleCloudStorage:
     """The backend. ``credentials`` is the JSON of a service account; without it Google's own search decides.
 
     Raises SecretError, or ValueError when the JSON is no service account's.
@@ -37,7 +35,6 @@ def build(
         bucket_name=bucket,
         location=prefix.strip("/"),
         project_id=project or None,
-        custom_endpoint=endpoint or None,
         credentials=found,
         blob_chunk_size=CHUNK_BYTES,
         file_overwrite=True,

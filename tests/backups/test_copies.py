@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from backups import catalogue, copying, dumps, pruning, reaper, store_check, stores, tasks
+from backups import catalogue, copying, dumps, pruning, reaper, restore_requests, restores, store_check, stores, tasks
 from backups.errors import ErrorCode
 from backups.models import Backup, BackupCopy, State, StoreState, Verification
 from readiness.models import Database
 from tests.backups.conftest import list_files, run_prove, run_verify
 from tests.backups.store_settings import BUCKET, s3_client, s3_text, use_stores
+from tests.conftest import Server
 from tests.servers.object_stores import ObjectServer, nanio_server
 
 
@@ -313,3 +318,27 @@ def test_the_reaper_fails_a_copy_whose_worker_died_and_it_is_tried_again(
     (again,) = catalogue.find_copies_to_retry(timezone.now() + timedelta(minutes=2))
     assert tasks.copy_backup(again.pk) == State.DONE
     assert states(backup) == {"local": "done", "offsite": "done"}
+
+
+def test_it_downloads_from_the_store_that_has_it(
+    database: Database, offsite: ObjectServer, otto: User, sign_in: Callable[[User], Client]
+) -> None:
+    backup = take_into(database, "offsite")
+    answer = sign_in(otto).get(reverse("download_backup", args=[backup.pk]))
+    assert answer.status_code == 200
+    body = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    assert answer["Content-Length"] == str(len(body)) == str(backup.bytes)
+    assert hashlib.sha256(body).hexdigest() == backup.sha256
+    offsite.stop()
+    answer = sign_in(otto).get(reverse("download_backup", args=[backup.pk]), follow=True)
+    assert "cannot be reached" in answer.content.decode()
+
+
+def test_it_restores_from_the_store_that_has_it(database: Database, offsite: ObjectServer, server: Server) -> None:
+    backup = take_into(database, "offsite")
+    restore = restore_requests.request_restore(backup, "from_offsite")
+    server.made.append("from_offsite")
+    done = restores.restore(restore.pk)
+    assert done is not None
+    assert done.state == State.DONE, done.error
+    assert done.compared["different"] == []

@@ -1,4 +1,4 @@
-"""Stores that are not a directory: real S3 servers (moto, nanio) and a real SFTP server."""
+"""Stores that are not a directory: S3 (moto, nanio), Google Cloud Storage (an emulator) and SFTP (asyncssh)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from backups.models import StoreState
 from backups.store_kinds import s3
 from backups.stores import RemoteStore
 from tests.backups.store_settings import BUCKET, s3_client, s3_text, use_stores
-from tests.servers.object_stores import ObjectServer, moto_server, nanio_server, sftp_server
+from tests.servers.object_stores import ObjectServer, gcs_server, moto_server, nanio_server, sftp_server
 
 NAME = "shop/20260301T040506Z-main-7-ab.dump.zst.age"
 
@@ -44,12 +44,12 @@ def moto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServ
         yield server
 
 
-@pytest.fixture(params=["moto", "nanio", "sftp"])
+@pytest.fixture(params=["moto", "nanio", "gcs", "sftp"])
 def remote(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path, settings: Settings
 ) -> Iterator[stores.Store]:
     """A remote store of each kind that there is a server for."""
-    serve = {"moto": moto_server, "nanio": nanio_server, "sftp": sftp_server}[request.param]
+    serve = {"moto": moto_server, "nanio": nanio_server, "gcs": gcs_server, "sftp": sftp_server}[request.param]
     with serve(tmp_path) as server:
         monkeypatch.setenv("S3_KEY", server.access_key)
         monkeypatch.setenv("S3_SECRET", server.secret_key)
@@ -59,6 +59,9 @@ def remote(
                 f'offsite = {{kind = "sftp", host = "127.0.0.1", port = {server.port}, user = "backup", path = "/", '
                 f'known_hosts = "{tmp_path / "known_hosts"}", password = "env:S3_SECRET"}}',
             )
+        elif request.param == "gcs":
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.endpoint)
+            use_stores(settings, 'offsite = {kind = "gcs", bucket = "preflight", prefix = "backups", project = "p"}')
         else:
             client: Any = s3_client(server)
             client.create_bucket(Bucket=BUCKET)

@@ -1,4 +1,4 @@
-"""Real servers that speak S3 and SFTP, each in a process of its own on loopback; ended with the block."""
+"""Servers that speak S3, Google Cloud Storage and SFTP, each in a process of its own on loopback for one block."""
 
 from __future__ import annotations
 
@@ -55,6 +55,19 @@ def nanio_server(directory: Path) -> Iterator[ObjectServer]:
         directory,
         {"NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
         (key, secret),
+    )
+
+
+@contextmanager
+def gcs_server(directory: Path) -> Iterator[ObjectServer]:
+    """gcp-storage-emulator with one bucket, "preflight"; lets anybody in."""
+    yield from _serve(
+        lambda port: [
+            *(str(Path(sys.executable).with_name("gcp-storage-emulator")), "start", "--host", "127.0.0.1"),
+            *("--port", str(port), "--in-memory", "--default-bucket", "preflight"),
+        ],
+        directory,
+        {},
     )
 
 
