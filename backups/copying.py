@@ -6,9 +6,10 @@ Rows are written through catalogue. A copy that fails does not fail its backup: 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar, cast
 
 from backups import catalogue, job_runner, pipeline, storage, store_records, stores
 from backups.errors import ErrorCode, JobError, explain_store_error
@@ -17,6 +18,8 @@ from backups.store_config import LOCAL
 from backups.stores import DirectoryStore, Store
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 COPY_BYTES = 1024 * 1024
 TRY_ANOTHER = frozenset(
@@ -59,11 +62,11 @@ def send(run: job_runner.JobRun, backup: Backup, source: DirectoryStore, target:
     """
     for name, sha256 in _files_of(backup):
         run.enter(f"copying to {target.name}", 0)
-        run.wait_for(partial(_put, run, source.path(name), name, target))
+        _attempt(run, partial(_put, run, source.path(name), name, target))
         run.enter(f"reading back from {target.name}", 0)
-        (found,) = run.wait_for(partial(read_whole, run, target, name, source.path(name).stat().st_size))
+        found = _attempt(run, partial(read_whole, run, target, name, source.path(name).stat().st_size))
         if found != sha256:
-            target.delete(name)
+            _attempt(run, partial(target.delete, name))
             raise JobError(
                 ErrorCode.STORE_FAILED,
                 f"The backup store {target.name} does not give back what was written to {target.address(name)}: "
@@ -71,8 +74,8 @@ def send(run: job_runner.JobRun, backup: Backup, source: DirectoryStore, target:
             )
     manifest = backup.artifact + storage.MANIFEST
     run.enter(f"writing the manifest to {target.name}", 99)
-    run.wait_for(lambda: _put(run, source.path(manifest), manifest, target))
-    storage.check_manifest(backup.artifact, backup.manifest_sha256, target.name)
+    _attempt(run, partial(_put, run, source.path(manifest), manifest, target))
+    _attempt(run, partial(storage.check_manifest, backup.artifact, backup.manifest_sha256, target.name))
 
 
 def read_whole(run: job_runner.JobRun, store: Store, name: str, size: int) -> str:
@@ -120,7 +123,7 @@ def _require_globals(run: job_runner.JobRun, backup: Backup) -> None:
         return
     name, store = str(backup.globals["artifact"]), stores.open_store(backup.reads_from or LOCAL)
     run.enter("reading the roles", 0)
-    (found,) = run.wait_for(partial(read_whole, run, store, name, int(backup.globals["bytes"])))
+    found = _attempt(run, partial(read_whole, run, store, name, int(backup.globals["bytes"])))
     if found != backup.globals["sha256"]:
         raise JobError(
             ErrorCode.ARTIFACT_DAMAGED,
@@ -157,13 +160,41 @@ def choose_copy(run: job_runner.JobRun, backup: Backup) -> None:
     raise _worst(problems)
 
 
+def _attempt(run: job_runner.JobRun, work: Callable[[], T]) -> T:
+    """Run the work in a thread, as a step that may fail: its JobError is raised and does not stop the job.
+
+    There may be another store or copy to try.
+    """
+
+    def guarded() -> tuple[T | None, JobError | None]:
+        try:
+            return work(), None
+        except JobError as error:
+            return None, error
+
+    ((result, error),) = run.wait_for(guarded)
+    if error is not None:
+        raise error
+    return cast("T", result)
+
+
+def require_there(run: job_runner.JobRun, backup: Backup) -> None:
+    """Raises JobError unless the manifest is the one that was written and the artifact can be opened."""
+
+    def look() -> None:
+        storage.check_manifest(backup.artifact, backup.manifest_sha256, backup.reads_from)
+        storage.open_artifact(backup.artifact, backup.reads_from).close()
+
+    _attempt(run, look)
+
+
 def require_written(run: job_runner.JobRun, backup: Backup, each: BackupCopy) -> None:
     """Read all files of one copy and note what is found. Raises JobError unless all of it is what was written."""
     try:
         store = stores.open_store(each.store)
-        storage.check_manifest(backup.artifact, backup.manifest_sha256, each.store)
+        _attempt(run, partial(storage.check_manifest, backup.artifact, backup.manifest_sha256, each.store))
         for name, sha256 in _files_of(backup):
-            (found,) = run.wait_for(partial(read_whole, run, store, name, backup.bytes or 0))
+            found = _attempt(run, partial(read_whole, run, store, name, backup.bytes or 0))
             if found != sha256:
                 raise JobError(
                     ErrorCode.ARTIFACT_DAMAGED, f"{store.address(name)} is damaged: its sha256 is not what was written."
@@ -245,7 +276,7 @@ def _lay_out(run: job_runner.JobRun, backup: Backup, but_not: str) -> DirectoryS
                 return store
             for name in names:
                 run.enter(f"fetching from {each.store}", 0)
-                run.wait_for(partial(_fetch, run, store, name, spool))
+                _attempt(run, partial(_fetch, run, store, name, spool))
             _require_fetched(run, backup, spool, each)
             return spool
         except JobError as error:
@@ -274,7 +305,7 @@ def _fetch(run: job_runner.JobRun, store: Store, name: str, spool: DirectoryStor
 def _require_fetched(run: job_runner.JobRun, backup: Backup, spool: DirectoryStore, each: BackupCopy) -> None:
     """Raises JobError, and notes it, unless what was fetched is what was written."""
     for name, sha256 in _files_of(backup):
-        (found,) = run.wait_for(partial(read_whole, run, spool, name, spool.path(name).stat().st_size))
+        found = _attempt(run, partial(read_whole, run, spool, name, spool.path(name).stat().st_size))
         if found != sha256:
             sentence = f"{stores.open_store(each.store).address(name)} is damaged: its sha256 is not what was written."
             catalogue.note_copy_damaged(each, sentence)

@@ -58,6 +58,7 @@ def take(
                 if error.code != ErrorCode.LOCK_TIMEOUT or attempt == LOCK_ATTEMPTS:
                     raise
                 run.enter("waiting for a lock")
+    copying.sweep_spool()
     return Backup.objects.get(pk=backup_id)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from backups import catalogue, copying, job_runner, names, pg_binaries, replacing, restoring, servers, storage, swapping
+from backups import catalogue, copying, job_runner, names, pg_binaries, replacing, restoring, servers, swapping
 from backups.errors import ErrorCode, JobError, explain_database_error
 from backups.models import Backup, Restore
 from backups.proof_servers import OWN, ServerFacts, read_server_facts
@@ -34,8 +34,7 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
         replacing.undo(run, job)
         return
     copying.choose_copy(run, backup)
-    storage.check_manifest(backup.artifact, backup.manifest_sha256, backup.reads_from)
-    storage.open_artifact(backup.artifact, backup.reads_from).close()
+    copying.require_there(run, backup)
     own = servers.server_of_restore(job)
     is_new = job.mode == Restore.Mode.NEW
     (server,) = run.wait_for(lambda: servers.find_maintenance(own, run.application_name, or_own=is_new))

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from backups import stores
 from backups.errors import ErrorCode, JobError
+from backups.store_config import LOCAL
 from backups.stores import DirectoryStore, NewFile, Store
 
 ENDING = ".dump.zst.age"
@@ -98,10 +99,7 @@ def open_artifact(name: str, store: str = "") -> IO[bytes]:
 
 def artifact_address(name: str, store: str = "") -> str:
     """Where the artifact is, for people; opens nothing."""
-    try:
-        return stores.open_store(store or stores.list_stores()[0]).address(name)
-    except JobError:
-        return f"{store}:{name}"
+    return stores.describe_address(store or LOCAL, name)
 
 
 def delete_artifact(name: str, in_stores: Iterable[str] | None = None) -> None:

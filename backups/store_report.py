@@ -109,7 +109,7 @@ def read_reports() -> list[StoreReport]:
             StoreReport(
                 name=name,
                 kind=config.kind if config else "?",
-                address=_address(name) if config else "not in the settings any more",
+                address=stores.describe_address(name),
                 is_default=name in stores.default_stores(),
                 is_configured=config is not None,
                 copies=row.get("there") or 0,
@@ -120,14 +120,6 @@ def read_reports() -> list[StoreReport]:
             )
         )
     return reports
-
-
-def _address(name: str) -> str:
-    try:
-        return stores.open_store(name).address()
-    except JobError:
-        config: StoreConfig = settings.BACKUP_STORE_CONFIGS[name]
-        return config.address
 
 
 def _free_bytes(name: str) -> int | None:

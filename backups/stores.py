@@ -358,6 +358,16 @@ def open_store(name: str) -> Store:
     return RemoteStore(config, storage, importlib.import_module(f"backups.store_kinds.{config.kind}"))
 
 
+def describe_address(store: str, name: str = "") -> str:
+    """Where a store, or a file in it, is, for people; loads no library and opens nothing."""
+    config: StoreConfig | None = settings.BACKUP_STORE_CONFIGS.get(store)
+    if config is None:
+        return f"{store}:{name}" if name else "not in the settings any more"
+    if config.kind == "directory":
+        return open_store(store).address(name)
+    return f"{config.address}/{name}" if name else config.address
+
+
 def local_store() -> DirectoryStore:
     """The directory BACKUP_STORE."""
     store = open_store(LOCAL)

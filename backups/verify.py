@@ -84,8 +84,7 @@ def _read_everything(run: job_runner.JobRun, verification: Verification) -> dict
     backup = verification.backup
     spoiled = copying.look_at_all(run, backup)
     run.enter("reading", 0)
-    storage.check_manifest(backup.artifact, backup.manifest_sha256, backup.reads_from)
-    storage.open_artifact(backup.artifact, backup.reads_from).close()
+    copying.require_there(run, backup)
     client = pg_binaries.find_reader(backup)
     command = pg_commands.read_archive(client.pg_restore)
 
@@ -113,7 +112,7 @@ def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tu
     backup = Backup.objects.select_related("database").get(pk=verification.backup_id)
     copying.choose_copy(run, backup)
     run.enter("choosing a server")
-    storage.open_artifact(backup.artifact, backup.reads_from).close()
+    run.wait_for(lambda: storage.open_artifact(backup.artifact, backup.reads_from).close())
     (chosen,) = run.wait_for(lambda: choose_proof_server(backup, run.application_name))
     client = pg_binaries.find_client(chosen.facts.major)
     database = names.name_proof_database(verification.pk)

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,21 @@ def test_it_fails_when_no_store_takes_the_backup(database: Database, offsite: Ob
     assert (backup.state, backup.error_code) == (State.FAILED, ErrorCode.STORE_UNREACHABLE)
     assert backup.copies.count() == 0
     assert spooled(settings) == []
+
+
+def test_it_sends_to_the_next_store_when_the_first_refuses(
+    database: Database, offsite: ObjectServer, settings: Settings, store: Path
+) -> None:
+    use_stores(settings, s3_text(offsite) + s3_text(replace(offsite, endpoint="http://127.0.0.1:9"), name="first"))
+    settings.BACKUP_STORE_CONFIGS = {
+        name: settings.BACKUP_STORE_CONFIGS[name] for name in ("local", "first", "offsite")
+    }
+    backup = take_into(database, "offsite", "first")
+    assert backup.stores == ["first", "offsite"]
+    assert (backup.status, states(backup)) == ("done", {"first": "failed", "offsite": "done"})
+    assert spooled(settings) == []
+    verified = run_verify(backup)
+    assert verified.outcome == "pass", verified.detail
 
 
 def test_it_reads_another_copy_when_one_is_damaged_and_mends_that(
