@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import pyrage
 import pytest
 from pytest_django.fixtures import Settings
 
@@ -16,7 +17,7 @@ from backups.errors import ErrorCode
 from backups.models import Backup, State
 from backups.stores import DirectoryStore
 from readiness.models import Database
-from tests.backups.conftest import SHOP_TABLES, list_files, take
+from tests.backups.conftest import SHOP_TABLES, list_files, run_verify, take
 from tests.conftest import Server
 
 
@@ -217,3 +218,22 @@ def test_it_dumps_a_database_of_strange_names(database: Database, server: Server
     database.save()
     backup = take(database)
     assert (backup.status, backup.tables) == ("done", {'"a.b".c d': 1})
+
+
+def test_it_encrypts_to_every_recipient_at_the_level_that_was_set(
+    database: Database, settings: Settings, tmp_path: Path, store: Path
+) -> None:
+    safe = pyrage.x25519.Identity.generate()
+    plain = take(database)
+    own = json.loads(storage.manifest_path(plain.artifact).read_text())["recipients"]
+    settings.AGE_RECIPIENTS = [*own, str(safe.to_public())]
+    settings.BACKUP_ZSTD_LEVEL = 19
+    backup = take(database)
+    assert json.loads(storage.manifest_path(backup.artifact).read_text())["recipients"] == settings.AGE_RECIPIENTS
+    assert backup.bytes is not None
+    assert plain.bytes is not None
+    assert backup.bytes < plain.bytes
+    (tmp_path / "safe.txt").write_text(f"{safe}\n")
+    for identity in ("", str(tmp_path / "safe.txt")):
+        settings.AGE_IDENTITY_FILE = identity
+        assert run_verify(backup).outcome == "pass"
