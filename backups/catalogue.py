@@ -166,6 +166,7 @@ def finish_backup(
     backup: Backup,
     *,
     facts: SnapshotFacts,
+    metadata: Mapping[str, Any],
     tables: Mapping[str, int],
     written: Written,
     manifest_sha256: str,
@@ -183,7 +184,7 @@ def finish_backup(
         taken_at=facts.taken_at,
         snapshot=facts.as_point_in_time(),
         tables=dict(tables),
-        metadata=facts.as_metadata(),
+        metadata=dict(metadata),
         tool_version=tool_version,
     )
 
@@ -200,10 +201,12 @@ def finish_verification(
     detail: str = "",
     compared: Mapping[str, Any] | None = None,
     damage_found_by: str = "",
+    is_damage: bool = True,
 ) -> bool:
     """Record an outcome and what it means for the backup, both or neither. False when the job is not ours any more.
 
-    A damage that verify found ends with a verify or a prove that passes; one that prove found only with a prove.
+    A damage that verify found ends with a verify or a prove that passes; one that prove found only with a prove. A
+    failure that is no damage takes the proof away and nothing else.
     """
     now = timezone.now()
     backup = Backup.objects.filter(pk=verification.backup_id)
@@ -216,6 +219,8 @@ def finish_verification(
             healed = backup if is_proof else backup.exclude(damage_found_by=Verification.Kind.PROVE)
             healed.update(**good)
             backup.update(verified_at=now, **({"proven_at": now} if is_proof else {}))
+        elif outcome == Verification.Outcome.FAIL and not is_damage:
+            backup.update(proven_at=None)
         elif outcome == Verification.Outcome.FAIL:
             backup.update(damaged_at=now, damage=detail[:500], damage_found_by=damage_found_by or verification.kind)
     return True

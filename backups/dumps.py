@@ -74,25 +74,28 @@ def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
                 require_success(child, server.place)
                 return written
 
-            def count() -> dict[str, int]:
+            def count() -> tuple[dict[str, int], dict[str, str]]:
                 counts = held.count_rows()
                 progress.learn_counts(counts)
-                return counts
+                under_bytes = settings.CHECKSUM_TABLES_UNDER_MB * 1_000_000
+                return counts, held.checksum_tables(under_bytes, counts.keys())
 
             run.enter("reading the schema")
-            written, tables = run.wait_for(pump, count)
+            written, (tables, checksums) = run.wait_for(pump, count)
             run.enter("storing", 99)
             # From here until the row says done, a stop at any line leaves the files to the reaper, who asks the row.
             run.is_clean = False
             run.wait_for(artifact.seal)
         duration_ms = round((time.monotonic() - began) * 1000)
-    _catalogue(run, backup, facts, tables, written, client.version, duration_ms)
+    metadata = {**facts.as_metadata(), "checksums": checksums}
+    _catalogue(run, backup, facts, metadata, tables, written, client.version, duration_ms)
 
 
 def _catalogue(
     run: job_runner.JobRun,
     backup: Backup,
     facts: SnapshotFacts,
+    metadata: Mapping[str, Any],
     tables: Mapping[str, int],
     written: pipeline.Written,
     tool_version: str,
@@ -100,7 +103,7 @@ def _catalogue(
 ) -> None:
     """The manifest comes after the artifact, the catalogue after both; what goes wrong here takes the files away."""
     try:
-        manifest = _build_manifest(backup, facts, tables, written, tool_version)
+        manifest = _build_manifest(backup, facts, metadata, tables, written, tool_version)
         manifest_sha256 = storage.write_manifest(backup.artifact, manifest)
     except Exception:
         storage.delete_artifact(backup.artifact)
@@ -109,6 +112,7 @@ def _catalogue(
         catalogue.finish_backup,
         backup,
         facts=facts,
+        metadata=metadata,
         tables=tables,
         written=written,
         manifest_sha256=manifest_sha256,
@@ -124,6 +128,7 @@ def _catalogue(
 def _build_manifest(
     backup: Backup,
     facts: SnapshotFacts,
+    metadata: Mapping[str, Any],
     tables: Mapping[str, int],
     written: pipeline.Written,
     tool_version: str,
@@ -143,7 +148,7 @@ def _build_manifest(
         "requested_at": backup.requested_at.astimezone(UTC).isoformat(),
         "snapshot": facts.as_point_in_time(),
         "tables": dict(tables),
-        "metadata": facts.as_metadata(),
+        "metadata": dict(metadata),
     }
 
 

@@ -229,16 +229,17 @@ def explain_database_error(error: psycopg.Error, place: Place) -> JobError:
 
 
 def explain_store_error(error: OSError, where: str) -> JobError:
-    """The sentence for a disk or a store that refuses."""
+    """The sentence for a store that refuses."""
+    return explain_disk_error(error, f"The backup store {where}")
+
+
+def explain_disk_error(error: OSError, what: str) -> JobError:
+    """The sentence for a disk that refuses; ``what`` begins it."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return JobError(ErrorCode.NO_SPACE, f"The backup store {where} is full: free some space and try again.")
+        return JobError(ErrorCode.NO_SPACE, f"{what} is full: free some space and try again.")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return JobError(
-            ErrorCode.STORE_FAILED, f"The backup store {where} cannot be written: check its owner and its mount."
-        )
-    return JobError(
-        ErrorCode.STORE_FAILED, f"The backup store {where} failed: {error.strerror or type(error).__name__}."
-    )
+        return JobError(ErrorCode.STORE_FAILED, f"{what} cannot be written: check its owner and its mount.")
+    return JobError(ErrorCode.STORE_FAILED, f"{what} failed: {error.strerror or type(error).__name__}.")
 
 
 def _first_complaint(text: str) -> str:

@@ -22,6 +22,11 @@ def check_restore_name(name: str) -> None:
         raise RequestError(f"The name {name} is kept for PostgreSQL or the portal itself: choose another.")
 
 
+def name_table(schema: str, table: str) -> str:
+    """ "schema.table", quoted as SQL would where a dot or a quote in a name would make that ambiguous."""
+    return ".".join('"' + part.replace('"', '""') + '"' if set(part) & {".", '"'} else part for part in (schema, table))
+
+
 def name_proof_database(verification_id: int) -> str:
     """The scratch database of one proof; no other ever has its name."""
     return f"{SCRATCH_PREFIX}proof_{verification_id}_{secrets.token_hex(4)}"

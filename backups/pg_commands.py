@@ -65,9 +65,18 @@ def dump_database(pg_dump: Path, service_file: Path, snapshot_id: str) -> Comman
 
 
 def restore_database(
-    pg_restore: Path, service_file: Path, *, keep_owners: bool, for_proof: bool, list_file: Path | None = None
+    pg_restore: Path,
+    service_file: Path,
+    *,
+    keep_owners: bool,
+    for_proof: bool,
+    list_file: Path | None = None,
+    archive: Path | None = None,
+    jobs: int = 1,
 ) -> Command:
     """Restore the archive on stdin into the service's database, stopping at the first error.
+
+    ``jobs`` work at the same time on the file ``archive`` instead, since they have to seek in it.
 
     A copy must never subscribe to what the original subscribes to. A proof leaves out as well what its server need
     not have (tablespaces, publications) and what only a superuser may say (comments on extensions, labels).
@@ -87,6 +96,8 @@ def restore_database(
         argv += ["--no-tablespaces", "--no-publications", "--no-comments", "--no-security-labels"]
     if list_file is not None:
         argv.append(f"--use-list={list_file}")
+    if archive is not None:
+        argv += [f"--jobs={jobs}", str(archive)]
     return Command(tuple(argv), _environment(service_file))
 
 
@@ -98,6 +109,22 @@ def list_archive(pg_restore: Path) -> Command:
 def read_archive(pg_restore: Path) -> Command:
     """Read the archive on stdin to its end, turning it into SQL that goes nowhere."""
     return Command((str(pg_restore), "--file=/dev/null"), _environment(None))
+
+
+def check_indexes(pg_amcheck: Path, service_file: Path, database: str) -> Command:
+    """Read all tables and B-tree indexes of people's own schemas and say on stdout what does not fit together."""
+    return Command(
+        (
+            str(pg_amcheck),
+            "--no-password",
+            "--heapallindexed",
+            "--exclude-schema=pg_catalog",
+            "--exclude-schema=information_schema",
+            database,
+        ),
+        # It takes a database's name only, so the service is named here.
+        {**_environment(service_file), "PGSERVICE": SERVICE},
+    )
 
 
 def _environment(service_file: Path | None) -> dict[str, str]:

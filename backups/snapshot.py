@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from backups.checksums import checksum_tables
 from backups.errors import ErrorCode, JobError, Place, explain_database_error
+from backups.names import name_table
 from backups.servers import Server, read_system_identifier, read_timeline
 
 _SQL = Path(__file__).with_name("sql")
@@ -45,6 +47,7 @@ class SnapshotFacts:
     catalog_row: dict[str, Any]
     extensions: list[dict[str, str]]
     roles: list[str]
+    not_valid: list[str]
 
     @property
     def major(self) -> int:
@@ -77,6 +80,7 @@ class SnapshotFacts:
             "collation_version": row.get("datcollversion"),
             "extensions": self.extensions,
             "roles": self.roles,
+            "not_valid": self.not_valid,
             "server_version_num": self.server_version_num,
             "database_size_bytes": self.database_size_bytes,
             "is_standby": self.is_standby,
@@ -96,6 +100,13 @@ class HeldSnapshot:
     def count_rows(self, on_table: Callable[[str], None] | None = None) -> dict[str, int]:
         """Rows of every table as the snapshot sees them. Raises JobError, which names a table that is locked."""
         return count_rows(self._connection, self._place, on_table)
+
+    def checksum_tables(self, under_bytes: int, only: Collection[str]) -> dict[str, str]:
+        """Checksums of the small ones among ``only`` as the snapshot sees them. Raises JobError."""
+        try:
+            return checksum_tables(self._connection, under_bytes, only)
+        except psycopg.Error as error:
+            raise explain_database_error(error, self._place) from None
 
     def interrupt(self) -> None:
         """From another thread: make a count that runs or waits end with an error."""
@@ -153,6 +164,7 @@ def _begin(connection: psycopg.Connection[Any]) -> SnapshotFacts | None:
         facts = _one(cursor)
         cursor.execute(_read_sql("requirements"))
         facts.update(_one(cursor))
+        facts["not_valid"] = [row["what"] for row in cursor.execute(_read_sql("not_valid")).fetchall()]
     facts["server_version"] = str(facts["server_version"]).split()[0]
     return SnapshotFacts(
         **facts,
@@ -185,11 +197,6 @@ def count_rows(
     except psycopg.Error as error:
         raise explain_database_error(error, place) from None
     return counts
-
-
-def name_table(schema: str, table: str) -> str:
-    """ "schema.table", quoted as SQL would where a dot or a quote in a name would make that ambiguous."""
-    return ".".join('"' + part.replace('"', '""') + '"' if set(part) & {".", '"'} else part for part in (schema, table))
 
 
 def _one(cursor: psycopg.Cursor[dict[str, Any]]) -> dict[str, Any]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backups import catalogue, job_runner, names, pg_binaries, pg_commands, proof_roles, restoring, servers, storage
+from backups import (
+    catalogue,
+    job_runner,
+    names,
+    pg_binaries,
+    pg_commands,
+    proof_checks,
+    proof_roles,
+    restoring,
+    servers,
+    storage,
+)
 from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place
-from backups.models import Backup, Verification
+from backups.models import Backup, ProofAssertion, Verification
 from backups.process import Child
 from backups.progress import RestoreProgress
-from backups.proof_servers import choose_proof_server
+from backups.proof_servers import ProofServer, choose_proof_server
 
 Outcome = Verification.Outcome
 # A key that is missing or another's says nothing about the artifact: such a reading could not tell.
@@ -47,7 +59,7 @@ def prove(verification_id: int, notice: job_runner.Notice | None = None) -> Veri
         return None
     with job_runner.running(verification, notice) as run:
         try:
-            comparison, where = _restore_and_count(run, verification)
+            proof = _restore_and_look(run, verification)
         except JobError as error:
             if error.code in _CANNOT_BE_DONE_HERE:
                 catalogue.finish_verification(verification, Outcome.NOT_PROVABLE, detail=error.sentence)
@@ -61,9 +73,14 @@ def prove(verification_id: int, notice: job_runner.Notice | None = None) -> Veri
             else:
                 raise
         else:
-            outcome = Outcome.PASS if comparison.is_equal else Outcome.FAIL
-            compared = {"server": where, **comparison.as_json_object()}
-            catalogue.finish_verification(verification, outcome, detail=comparison.sentence, compared=compared)
+            catalogue.finish_verification(
+                verification,
+                Outcome.PASS if proof.holds else Outcome.FAIL,
+                detail=proof.sentence,
+                compared=proof.as_json_object(),
+                # Rows that do not say what their owner expects are whole all the same, and may be what is wanted back.
+                is_damage=not proof.comparison.is_equal,
+            )
     return Verification.objects.get(pk=verification_id)
 
 
@@ -94,7 +111,37 @@ def _require_readable(child: Child, artifact: str) -> None:
         )
 
 
-def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tuple[restoring.Comparison, str]:
+@dataclass(frozen=True)
+class Proof:
+    """What a restore into a scratch database on ``server`` showed; ``checks`` are sentences about what was fine."""
+
+    server: str
+    comparison: restoring.Comparison
+    checks: tuple[str, ...]
+    assertions: tuple[proof_checks.Asserted, ...]
+
+    @property
+    def holds(self) -> bool:
+        return self.comparison.is_equal and all(each.holds for each in self.assertions)
+
+    @property
+    def sentence(self) -> str:
+        """The result for people."""
+        failed = [each for each in self.assertions if not each.holds]
+        if self.comparison.is_equal and failed:
+            return f"What its owner asserts does not hold, “{failed[0].name}”: {failed[0].said}"
+        return self.comparison.sentence
+
+    def as_json_object(self) -> dict[str, Any]:
+        return {
+            "server": self.server,
+            **self.comparison.as_json_object(),
+            "checks": list(self.checks),
+            "assertions": [each.as_json_object() for each in self.assertions],
+        }
+
+
+def _restore_and_look(run: job_runner.JobRun, verification: Verification) -> Proof:
     # With its database, because other threads must not ask the catalogue for it.
     backup = Backup.objects.select_related("database").get(pk=verification.backup_id)
     run.enter("choosing a server")
@@ -103,6 +150,8 @@ def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tu
     client = pg_binaries.find_client(chosen.facts.major)
     database = names.name_proof_database(verification.pk)
     role = database if proof_roles.may_make_role(chosen.facts) else ""
+    reads_indexes = _may_read_indexes(chosen, client)
+    assertions = list(ProofAssertion.objects.filter(database=backup.database_id)) if backup.database_id else []
     run.enter("creating a scratch database")
     catalogue.note_scratch(verification, chosen.kind, database, role)
     with restoring.dropped_afterwards(run, chosen.server, database, role):
@@ -112,6 +161,9 @@ def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tu
         notes = restoring.create_scratch(run, chosen.server, database, backup.metadata, role)
         scratch = as_proof.with_database(database)
         if role:
+            if reads_indexes:
+                ours = chosen.server.with_database(database)
+                run.wait_for(lambda: proof_checks.prepare_amcheck(ours, role, run.application_name))
             entries = _prepare_for_role(run, backup, chosen.server.with_database(database), scratch, client.pg_restore)
         run.enter("restoring", 0)
         try:
@@ -125,8 +177,33 @@ def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tu
         run.enter("comparing", 97)
         if role:
             run.wait_for(lambda: proof_roles.see_all_rows(scratch, run.application_name))
-        (found,) = run.wait_for(lambda: restoring.count_restored(scratch, run.application_name))
-    return restoring.compare_counts(backup.tables, found, notes), chosen.server.place.server
+        (found,) = run.wait_for(lambda: restoring.read_restored(scratch, backup, run.application_name, sums=True))
+        comparison = restoring.compare(backup, found, notes)
+        where = chosen.server.place.server
+        if not comparison.is_equal:
+            return Proof(where, comparison, (), ())
+        run.enter("looking at constraints and indexes", 98)
+        run.wait_for(lambda: proof_checks.require_valid(scratch, backup.metadata, run.application_name))
+        if reads_indexes:
+            proof_checks.check_indexes(run, client, scratch)
+        run.enter("asking what the owner asserts", 99)
+        asserted = proof_checks.run_assertions(run, scratch, backup, assertions)
+    return Proof(where, comparison, _describe_checks(comparison, reads_indexes=reads_indexes), tuple(asserted))
+
+
+def _may_read_indexes(chosen: ProofServer, client: pg_binaries.ClientBinaries) -> bool:
+    """pg_amcheck needs an extension that only a superuser may make."""
+    return chosen.facts.is_superuser and "amcheck" in chosen.facts.extensions and client.find("pg_amcheck") is not None
+
+
+def _describe_checks(comparison: restoring.Comparison, *, reads_indexes: bool) -> tuple[str, ...]:
+    checks = []
+    if comparison.checksums:
+        checks.append(f"The contents of {comparison.checksums:,} of {comparison.tables:,} tables have their checksums.")
+    checks.append("Every constraint and index that was valid is valid.")
+    if reads_indexes:
+        checks.append("pg_amcheck found every row in its indexes.")
+    return tuple(checks)
 
 
 def _prepare_for_role(
