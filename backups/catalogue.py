@@ -151,7 +151,7 @@ def note_artifact(backup: Backup, name: str) -> None:
     backup.artifact = name
 
 
-def note_scratch(job: Verification | Restore, server: str, database: str, role: str = "") -> None:
+def note_scratch(job: Verification | Restore | Backup, server: str, database: str, role: str = "") -> None:
     """Remember a database, and a role, before they are made: ``server`` is "proof" or "own".
 
     Raises JobError when not ours.

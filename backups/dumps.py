@@ -174,7 +174,7 @@ def require_success(child: Child, place: Place) -> None:
     """Wait for a program to end, however long that takes. Raises JobError with its complaint in one sentence."""
     status = child.wait()
     if status < 0:
-        raise JobError(ErrorCode.TOOL_FAILED, f"{child.program} was killed by signal {-status}: try again.")
+        raise JobError(ErrorCode.STOPPED, f"{child.program} was killed by signal {-status}: try again.")
     if status != 0:
         raise explain(child.complaint, place, child.program)
 

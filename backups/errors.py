@@ -177,6 +177,11 @@ _RULES = (
         "The backup needs the role {name}, which {server} does not have: create it there (CREATE ROLE).",
     ),
     _rule(
+        r"worker process died unexpectedly",
+        ErrorCode.STOPPED,
+        "A process of the restore into {database} was killed: try again.",
+    ),
+    _rule(
         r"relation .*does not exist|could not open relation",
         ErrorCode.TOOL_FAILED,
         "A table of {database} was dropped while the backup began: try again.",

@@ -101,6 +101,40 @@ def restore_database(
     return Command(tuple(argv), _environment(service_file))
 
 
+def dump_schema(pg_dump: Path, service_file: Path, schema: str) -> Command:
+    """Write one schema as an uncompressed custom archive to stdout. Its name must not need quotes: it is a pattern."""
+    return Command(
+        (
+            str(pg_dump),
+            f"--dbname=service={SERVICE}",
+            f"--schema={schema}",
+            f"--lock-wait-timeout={LOCK_WAIT}",
+            "--format=custom",
+            "--compress=0",
+            "--no-password",
+            "--no-owner",
+            "--no-acl",
+        ),
+        _environment(service_file),
+    )
+
+
+def restore_at_once(pg_restore: Path, service_file: Path) -> Command:
+    """Restore the archive on stdin into the service's database, in one transaction."""
+    return Command(
+        (
+            str(pg_restore),
+            f"--dbname=service={SERVICE}",
+            "--exit-on-error",
+            "--single-transaction",
+            "--no-password",
+            "--no-owner",
+            "--no-acl",
+        ),
+        _environment(service_file),
+    )
+
+
 def list_archive(pg_restore: Path) -> Command:
     """Print the table of contents of the archive on stdin, one entry a line; reads no more than its beginning."""
     return Command((str(pg_restore), "--list"), _environment(None))

@@ -15,6 +15,7 @@ from backups.proof_roles import drop_role
 from backups.proof_servers import find_server
 from backups.restoring import drop_scratch
 from backups.servers import Server
+from backups.side_schemas import drop_if_ours
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,13 @@ def _sweep_scratch(job: Verification | Restore) -> None:
         _settle_swap(job)
     if not job.scratch:
         return
-    if isinstance(job, Restore):
+    if isinstance(job, Restore) and job.mode == Restore.Mode.SIDE:
+        if job.state != State.DONE:
+            target = servers.server_of_restore(job).with_database(job.target_database)
+            _end_sessions(target, job.application_name)
+            drop_if_ours(target, job.side_schema, job.application_name, _reaper_name())
+        server = find_server(job.scratch["server"], job.backup)
+    elif isinstance(job, Restore):
         server = servers.find_maintenance(servers.server_of_restore(job), _reaper_name(), or_own=True)
     else:
         server = find_server(job.scratch["server"], job.backup)

@@ -9,7 +9,18 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from backups import catalogue, job_runner, names, pg_binaries, replacing, restoring, servers, storage, swapping
+from backups import (
+    catalogue,
+    job_runner,
+    names,
+    pg_binaries,
+    replacing,
+    restoring,
+    servers,
+    side_schemas,
+    storage,
+    swapping,
+)
 from backups.errors import ErrorCode, JobError, explain_database_error
 from backups.models import Backup, Restore
 from backups.proof_servers import OWN, ServerFacts, read_server_facts
@@ -35,6 +46,9 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
         return
     storage.check_manifest(backup.artifact, backup.manifest_sha256)
     storage.open_artifact(backup.artifact).close()
+    if job.mode == Restore.Mode.SIDE:
+        side_schemas.restore_beside(run, job, began)
+        return
     own = servers.server_of_restore(job)
     is_new = job.mode == Restore.Mode.NEW
     (server,) = run.wait_for(lambda: servers.find_maintenance(own, run.application_name, or_own=is_new))
@@ -84,7 +98,8 @@ def require_possible(backup: Backup, facts: ServerFacts, server: Server, target:
         raise JobError(
             ErrorCode.NO_CREATEDB,
             f"{server.place.user or 'The role'} may not create databases on {where}: "
-            f"run ALTER ROLE {server.place.user} CREATEDB there.",
+            f"run ALTER ROLE {server.place.user} CREATEDB there. Where the provider forbids that, take tables into a "
+            "schema beside, or make an empty database in its console and restore an export into it (restore runbook).",
         )
     major = int(backup.metadata["server_version_num"]) // 10000
     if facts.major < major:

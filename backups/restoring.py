@@ -91,10 +91,17 @@ class Found:
 
 def compare(backup: Backup, found: Found, notes: tuple[str, ...] = ()) -> Comparison:
     """What was found in a restored database against what the backup recorded."""
+    return compare_some(backup, found, sorted({*backup.tables, *found.counts}), notes)
+
+
+def compare_some(backup: Backup, found: Found, tables: Sequence[str], notes: tuple[str, ...]) -> Comparison:
+    """The same for some of its tables."""
+    counts, found_counts = ({name: of[name] for name in tables if name in of} for of in (backup.tables, found.counts))
     sums: Mapping[str, str] = backup.metadata.get("checksums", {})
-    compared = compare_counts(backup.tables, found.counts, notes)
-    changed = tuple(sorted(table for table, total in found.checksums.items() if sums.get(table) != total))
-    return replace(compared, checksums=len(found.checksums), changed=changed)
+    compared = compare_counts(counts, found_counts, notes)
+    checked = [table for table in tables if table in found.checksums]
+    changed = tuple(table for table in checked if sums.get(table) != found.checksums[table])
+    return replace(compared, checksums=len(checked), changed=changed)
 
 
 def compare_counts(expected: Mapping[str, int], found: Mapping[str, int], notes: tuple[str, ...] = ()) -> Comparison:

@@ -175,17 +175,22 @@ def _begin(connection: psycopg.Connection[Any]) -> SnapshotFacts | None:
 
 
 def count_rows(
-    connection: psycopg.Connection[Any], place: Place, on_table: Callable[[str], None] | None = None
+    connection: psycopg.Connection[Any],
+    place: Place,
+    on_table: Callable[[str], None] | None = None,
+    schema: str | None = None,
 ) -> dict[str, int]:
-    """{"schema.table": rows} of every table that a dump holds. Raises JobError."""
+    """{"schema.table": rows} of every table that a dump holds, or those of one schema. Raises JobError."""
     counts: dict[str, int] = {}
     current = ""
     try:
-        for schema, table in connection.execute(_read_sql("tables")).fetchall():
-            current = name_table(schema, table)
+        for namespace, table in connection.execute(_read_sql("tables")).fetchall():
+            if schema is not None and namespace != schema:
+                continue
+            current = name_table(namespace, table)
             if on_table is not None:
                 on_table(current)
-            query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
+            query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(namespace, table))
             row = connection.execute(query).fetchone()
             counts[current] = int(row[0]) if row else 0
     except psycopg.errors.LockNotAvailable:

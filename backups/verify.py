@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from backups import (
@@ -13,9 +12,8 @@ from backups import (
     pg_binaries,
     pg_commands,
     proof_checks,
-    proof_roles,
     restoring,
-    servers,
+    scratch,
     storage,
 )
 from backups.dumps import require_success
@@ -23,7 +21,7 @@ from backups.errors import ErrorCode, JobError, Place
 from backups.models import Backup, ProofAssertion, Verification
 from backups.process import Child
 from backups.progress import RestoreProgress
-from backups.proof_servers import ProofServer, choose_proof_server
+from backups.proof_servers import choose_proof_server
 
 Outcome = Verification.Outcome
 # A key that is missing or another's says nothing about the artifact: such a reading could not tell.
@@ -147,53 +145,22 @@ def _restore_and_look(run: job_runner.JobRun, verification: Verification) -> Pro
     run.enter("choosing a server")
     storage.open_artifact(backup.artifact).close()
     (chosen,) = run.wait_for(lambda: choose_proof_server(backup, run.application_name))
-    client = pg_binaries.find_client(chosen.facts.major)
-    database = names.name_proof_database(verification.pk)
-    role = database if proof_roles.may_make_role(chosen.facts) else ""
-    reads_indexes = _may_read_indexes(chosen, client)
+    name = names.name_proof_database(verification.pk)
     assertions = list(ProofAssertion.objects.filter(database=backup.database_id)) if backup.database_id else []
-    run.enter("creating a scratch database")
-    catalogue.note_scratch(verification, chosen.kind, database, role)
-    with restoring.dropped_afterwards(run, chosen.server, database, role):
-        as_proof, entries = chosen.server, None
-        if role:
-            (as_proof,) = run.wait_for(lambda: proof_roles.create_role(chosen.server, role, run.application_name))
-        notes = restoring.create_scratch(run, chosen.server, database, backup.metadata, role)
-        scratch = as_proof.with_database(database)
-        if role:
-            if reads_indexes:
-                ours = chosen.server.with_database(database)
-                run.wait_for(lambda: proof_checks.prepare_amcheck(ours, role, run.application_name))
-            entries = _prepare_for_role(run, backup, chosen.server.with_database(database), scratch, client.pg_restore)
-        run.enter("restoring", 0)
-        try:
-            restoring.restore_artifact(
-                run, backup, scratch, client.pg_restore, keep_owners=False, for_proof=True, entries=entries
-            )
-        except JobError as error:
-            if role and error.code in {ErrorCode.NOT_PROVABLE, ErrorCode.PERMISSION}:
-                raise _needs_more_rights(error) from None
-            raise
-        run.enter("comparing", 97)
-        if role:
-            run.wait_for(lambda: proof_roles.see_all_rows(scratch, run.application_name))
-        (found,) = run.wait_for(lambda: restoring.read_restored(scratch, backup, run.application_name, sums=True))
-        comparison = restoring.compare(backup, found, notes)
-        where = chosen.server.place.server
+    where = chosen.server.place.server
+    with scratch.made(run, verification, chosen, name, backup.metadata, reads_indexes=True) as made:
+        scratch.restore_into(run, backup, made)
+        (found,) = run.wait_for(lambda: restoring.read_restored(made.server, backup, run.application_name, sums=True))
+        comparison = restoring.compare(backup, found, made.notes)
         if not comparison.is_equal:
             return Proof(where, comparison, (), ())
         run.enter("looking at constraints and indexes", 98)
-        run.wait_for(lambda: proof_checks.require_valid(scratch, backup.metadata, run.application_name))
-        if reads_indexes:
-            proof_checks.check_indexes(run, client, scratch)
+        run.wait_for(lambda: proof_checks.require_valid(made.server, backup.metadata, run.application_name))
+        if made.reads_indexes:
+            proof_checks.check_indexes(run, made.client, made.server)
         run.enter("asking what the owner asserts", 99)
-        asserted = proof_checks.run_assertions(run, scratch, backup, assertions)
-    return Proof(where, comparison, _describe_checks(comparison, reads_indexes=reads_indexes), tuple(asserted))
-
-
-def _may_read_indexes(chosen: ProofServer, client: pg_binaries.ClientBinaries) -> bool:
-    """pg_amcheck needs an extension that only a superuser may make."""
-    return chosen.facts.is_superuser and "amcheck" in chosen.facts.extensions and client.find("pg_amcheck") is not None
+        asserted = proof_checks.run_assertions(run, made.server, backup, assertions)
+    return Proof(where, comparison, _describe_checks(comparison, reads_indexes=made.reads_indexes), tuple(asserted))
 
 
 def _describe_checks(comparison: restoring.Comparison, *, reads_indexes: bool) -> tuple[str, ...]:
@@ -204,27 +171,3 @@ def _describe_checks(comparison: restoring.Comparison, *, reads_indexes: bool) -
     if reads_indexes:
         checks.append("pg_amcheck found every row in its indexes.")
     return tuple(checks)
-
-
-def _prepare_for_role(
-    run: job_runner.JobRun, backup: Backup, ours: servers.Server, scratch: servers.Server, pg_restore: Path
-) -> list[str] | None:
-    """Make what the proof's role may not: the extensions. What is left to restore, or None for everything."""
-    role = scratch.place.user
-    extensions = backup.metadata.get("extensions", [])
-    run.wait_for(lambda: proof_roles.require_login(scratch, run.application_name))
-    (made,) = run.wait_for(lambda: proof_roles.create_extensions(ours, role, extensions, run.application_name))
-    if not made:
-        return None
-    there = {f" SCHEMA - {schema} " for schema in made}
-    return [
-        line for line in restoring.read_contents(run, backup, pg_restore) if not any(each in line for each in there)
-    ]
-
-
-def _needs_more_rights(error: JobError) -> JobError:
-    return JobError(
-        ErrorCode.NOT_PROVABLE,
-        f"A proof runs without the rights of a superuser, and this backup asks for more ({error.said}): "
-        "look at what it holds, and restore it into a new database if you trust it.",
-    )
