@@ -79,6 +79,33 @@ def request_backup(
     return backup
 
 
+def request_import(
+    environment: Environment,
+    source: Mapping[str, str],
+    *,
+    actor: Actor = None,
+    actor_name: str = "",
+    trigger: str = Trigger.IMPORT,
+) -> Backup:
+    """A queued taking in of a dump made elsewhere: ``source`` is {"name", "where", "file"}, see backups.imports.
+
+    It belongs to the environment and to none of its databases: it is no backup of any of them.
+    """
+    with transaction.atomic():
+        backup = Backup.objects.create(
+            environment=environment,
+            # No database is called so: names have no spaces.
+            database_name=f"import {source['name']}"[:63],
+            environment_slug=environment.slug,
+            environment_name=environment.name,
+            trigger=trigger,
+            source=dict(source),
+            **describe_requester(actor, actor_name),
+        )
+        _audit("took in a dump from elsewhere as", backup, str(backup), actor, actor_name)
+    return backup
+
+
 def request_verification(
     backup: Backup, kind: str, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
 ) -> Verification:

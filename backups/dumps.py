@@ -34,7 +34,7 @@ def take(
         server = servers.own_server(backup.database)
         for attempt in range(1, LOCK_ATTEMPTS + 1):
             try:
-                _dump(run, backup, server)
+                dump_from(run, backup, server)
                 break
             except JobError as error:
                 if error.code != ErrorCode.LOCK_TIMEOUT or attempt == LOCK_ATTEMPTS:
@@ -43,7 +43,8 @@ def take(
     return Backup.objects.get(pk=backup_id)
 
 
-def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
+def dump_from(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
+    """Dump the database of ``server`` as the claimed backup. Raises JobError."""
     recipients = age_keys.load_recipients()
     run.enter("connecting")
     with run.opened(hold_snapshot(server, run.application_name)) as held, run.stopped_by(held.interrupt):
@@ -87,7 +88,10 @@ def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
             run.is_clean = False
             run.wait_for(artifact.seal)
         duration_ms = round((time.monotonic() - began) * 1000)
-    metadata = {**facts.as_metadata(), "checksums": checksums}
+    metadata = {**facts.as_metadata(), "checksums": checksums, **backup.metadata}
+    if backup.is_foreign:
+        # The role it was restored as is gone by the time that anybody reads this.
+        metadata["roles"] = []
     _catalogue(run, backup, facts, metadata, tables, written, client.version, duration_ms)
 
 

@@ -32,6 +32,7 @@ class ErrorCode(StrEnum):
     NO_CREATEDB = "no_createdb"
     NOT_PROVABLE = "not_provable"
     NOT_EQUAL = "not_equal"
+    BAD_SOURCE = "bad_source"
     TOOL_FAILED = "tool_failed"
     STORE_FAILED = "store_failed"
     ABANDONED = "abandoned"

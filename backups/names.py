@@ -53,9 +53,19 @@ def name_proof_database(verification_id: int) -> str:
     return f"{SCRATCH_PREFIX}proof_{verification_id}_{secrets.token_hex(4)}"
 
 
+def name_import_database(backup_id: int) -> str:
+    """The scratch database that a dump from elsewhere is restored into."""
+    return f"{SCRATCH_PREFIX}import_{backup_id}_{secrets.token_hex(4)}"
+
+
 def name_restoring_database(restore_id: int) -> str:
     """What a restore is called until it is whole."""
     return f"{SCRATCH_PREFIX}restoring_{restore_id}_{secrets.token_hex(4)}"
+
+
+def name_foreign_owner(target: str, restore_id: int) -> str:
+    """The role that owns what a dump from elsewhere became."""
+    return f"{target[:40]}_owner_{restore_id}"
 
 
 def name_kept_database(restore_id: int) -> str:
@@ -70,4 +80,4 @@ def is_kept(name: str) -> bool:
 
 def is_scratch(name: str) -> bool:
     """Whether the portal made the database for itself and may drop it."""
-    return bool(re.fullmatch(rf"{SCRATCH_PREFIX}(proof|restoring)_\d+_[0-9a-f]{{8}}", name))
+    return bool(re.fullmatch(rf"{SCRATCH_PREFIX}(proof|restoring|import)_\d+_[0-9a-f]{{8}}", name))

@@ -135,6 +135,22 @@ def restore_at_once(pg_restore: Path, service_file: Path) -> Command:
     )
 
 
+def run_script(psql: Path, service_file: Path) -> Command:
+    """Run the SQL on stdin in the service's database, without anybody's start-up file."""
+    return Command(
+        (
+            str(psql),
+            f"--dbname=service={SERVICE}",
+            "--no-psqlrc",
+            "--no-password",
+            "--quiet",
+            "--output=/dev/null",
+            "--file=-",
+        ),
+        _environment(service_file),
+    )
+
+
 def list_archive(pg_restore: Path) -> Command:
     """Print the table of contents of the archive on stdin, one entry a line; reads no more than its beginning."""
     return Command((str(pg_restore), "--list"), _environment(None))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from backups import restores, servers, swapping
+from backups import restore_requests, restores, servers, swapping
 from backups.errors import JobError
 from backups.models import Backup
 from backups.proof_servers import read_server_facts
@@ -55,6 +55,8 @@ def look_at_replace(backup: Backup, target: Database | None, *, masks: bool = Fa
         restores.require_possible(backup, facts, server, target=None)
     except JobError as error:
         objections.append(error.sentence)
+    if backup.is_foreign:
+        objections.append(restore_requests.ONLY_BESIDE)
     if backup.damaged_at is not None:
         objections.append(f"Backup {backup.pk} is damaged: {backup.damage}")
     _, notes = restores.decide_owners(facts, backup.metadata)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import psycopg
 from django.utils import timezone
 
-from backups import catalogue, leftovers, restore_requests, servers, storage, swapping
+from backups import catalogue, imports, leftovers, restore_requests, servers, storage, swapping
 from backups.errors import JobError
 from backups.models import ACTIVE_STATES, Backup, Job, Restore, State, Verification
 from backups.proof_roles import drop_role
@@ -86,6 +86,10 @@ def _settle_swap(restore: Restore) -> None:
 def _sweep_backup(backup: Backup) -> None:
     if backup.state != State.DONE:
         storage.delete_artifact(backup.artifact)
+    storage.delete_artifact(imports.uploaded_file(backup))
+    if backup.scratch:
+        _sweep_scratch(backup)
+        return
     try:
         _end_sessions(servers.own_server(backup.database), backup.application_name)
     except JobError as error:
@@ -93,7 +97,7 @@ def _sweep_backup(backup: Backup) -> None:
         logger.info("The sessions of %s were not looked for: %s", backup, error.sentence)
 
 
-def _sweep_scratch(job: Verification | Restore) -> None:
+def _sweep_scratch(job: Verification | Restore | Backup) -> None:
     if isinstance(job, Restore) and job.swap and job.state != State.DONE:
         _settle_swap(job)
     if not job.scratch:
@@ -107,7 +111,7 @@ def _sweep_scratch(job: Verification | Restore) -> None:
     elif isinstance(job, Restore):
         server = servers.find_maintenance(servers.server_of_restore(job), _reaper_name(), or_own=True)
     else:
-        server = find_server(job.scratch["server"], job.backup)
+        server = find_server(job.scratch["server"], job if isinstance(job, Backup) else job.backup)
     _end_sessions(server, job.application_name)
     drop_scratch(server, job.scratch["database"], _reaper_name())
     if role := job.scratch.get("role"):

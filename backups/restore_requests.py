@@ -20,6 +20,8 @@ from readiness.models import Database, Environment
 if TYPE_CHECKING:
     from backups.catalogue import Actor
 
+# What it holds would run as, and belong to, the role that the portal connects as.
+ONLY_BESIDE = "A dump from elsewhere is restored into a new database only, so that somebody can look at it first."
 APPROVAL_LASTS = timedelta(hours=1)
 
 
@@ -50,7 +52,11 @@ def request_restore(
     chosen = choose_tables(backup, side_schema, tables) if mode == Restore.Mode.SIDE else []
     if backup.damaged_at is not None:
         raise RequestError(f"Backup {backup.pk} is damaged: {backup.damage}")
+    if backup.is_foreign and mode != Restore.Mode.NEW:
+        raise RequestError(ONLY_BESIDE)
     database = into or backup.database
+    if database is None and backup.is_foreign:
+        raise RequestError("Choose on which database's server it is restored: the dump came from none of them.")
     if database is None:
         raise RequestError(
             f"The database of backup {backup.pk} was removed from the portal: add it again, "

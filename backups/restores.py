@@ -14,8 +14,10 @@ from backups import (
     job_runner,
     names,
     pg_binaries,
+    proof_roles,
     replacing,
     restoring,
+    scratch,
     servers,
     side_schemas,
     storage,
@@ -23,7 +25,7 @@ from backups import (
 )
 from backups.errors import ErrorCode, JobError, explain_database_error
 from backups.models import Backup, Restore
-from backups.proof_servers import OWN, ServerFacts, read_server_facts
+from backups.proof_servers import OWN, ProofServer, ServerFacts, read_server_facts
 from backups.servers import Server
 
 
@@ -56,7 +58,7 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     is_replaced = job.mode == Restore.Mode.REPLACE and job.target_database in facts.databases
     require_possible(backup, facts, server, None if is_replaced else job.target_database)
     client = pg_binaries.find_client(facts.major)
-    keep_owners, notes = decide_owners(facts, backup.metadata)
+    keep_owners, notes = (False, ()) if backup.is_foreign else decide_owners(facts, backup.metadata)
     if is_replaced:
         in_use = own.with_database(job.target_database)
         run.wait_for(lambda: replacing.require_swappable(server, in_use, run.application_name))
@@ -64,28 +66,52 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
             replacing.take_safety_backup(run, job)
 
     database = names.name_restoring_database(job.pk)
-    scratch = server.with_database(database)
+    if backup.is_foreign and proof_roles.may_make_role(facts):
+        _restore_foreign(run, job, backup, ProofServer(OWN, server, facts), began)
+        return
+    restored = server.with_database(database)
     run.enter("creating the database")
     catalogue.note_scratch(job, OWN, database)
     with restoring.dropped_afterwards(run, server, database):
         notes += restoring.create_scratch(run, server, database, backup.metadata)
         run.wait_for(lambda: swapping.shut_to_others(server, database, run.application_name))
         run.enter("restoring", 0)
-        restoring.restore_artifact(run, backup, scratch, client.pg_restore, keep_owners=keep_owners, for_proof=False)
+        restoring.restore_artifact(run, backup, restored, client.pg_restore, keep_owners=keep_owners, for_proof=False)
         run.enter("comparing", 97)
         # Another major version may write some types differently.
         sums = facts.major == int(backup.metadata["server_version_num"]) // 10000
-        (found,) = run.wait_for(lambda: restoring.read_restored(scratch, backup, run.application_name, sums=sums))
+        (found,) = run.wait_for(lambda: restoring.read_restored(restored, backup, run.application_name, sums=sums))
         comparison = restoring.compare(backup, found, notes)
         if not comparison.is_equal:
             raise JobError(ErrorCode.NOT_EQUAL, f"{comparison.sentence} Nothing was kept.")
         if job.masking_sql:
-            replacing.mask(run, scratch, job.masking_sql)
+            replacing.mask(run, restored, job.masking_sql)
         if is_replaced:
             replacing.swap_in(run, job, server, database, job.target_database, copies=True)
         else:
             run.enter("renaming", 99)
             _rename(server, database, job.target_database, run.application_name)
+        replacing.finish(run, job, comparison, began)
+
+
+def _restore_foreign(run: job_runner.JobRun, job: Restore, backup: Backup, chosen: ProofServer, began: float) -> None:
+    """What came from elsewhere is restored as a role without rights, and belongs to that role for good."""
+    name, owner = names.name_restoring_database(job.pk), names.name_foreign_owner(job.target_database, job.pk)
+    with scratch.made(run, job, chosen, name, backup.metadata) as made:
+        run.wait_for(lambda: swapping.shut_to_others(chosen.server, name, run.application_name))
+        scratch.restore_into(run, backup, made)
+        (found,) = run.wait_for(lambda: restoring.read_restored(made.server, backup, run.application_name, sums=False))
+        note = (
+            f"It came from elsewhere, so all of it belongs to the role {owner}, which has no other rights and cannot "
+            f"log in: look at it, then run REASSIGN OWNED BY {owner} TO somebody."
+        )
+        comparison = restoring.compare(backup, found, (*made.notes, note))
+        if not comparison.is_equal:
+            raise JobError(ErrorCode.NOT_EQUAL, f"{comparison.sentence} Nothing was kept.")
+        if job.masking_sql:
+            replacing.mask(run, made.server, job.masking_sql)
+        run.enter("renaming", 99)
+        _rename(chosen.server, name, job.target_database, run.application_name, owner=owner)
         replacing.finish(run, job, comparison, began)
 
 
@@ -131,7 +157,8 @@ def name_taken(where: str, name: str) -> JobError:
     )
 
 
-def _rename(server: Server, database: str, target: str, application_name: str) -> None:
+def _rename(server: Server, database: str, target: str, application_name: str, *, owner: str = "") -> None:
+    """Give the database its name; its role of the same name becomes ``owner``, where there is one to become."""
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(database), sql.Identifier(target))
     admit = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC").format(sql.Identifier(target))
     with server.connect(application_name) as connection:
@@ -139,6 +166,10 @@ def _rename(server: Server, database: str, target: str, application_name: str) -
             with connection.transaction():
                 connection.execute(rename)
                 connection.execute(admit)
+                if owner:
+                    old, new = sql.Identifier(database), sql.Identifier(owner)
+                    connection.execute(sql.SQL("ALTER ROLE {} RENAME TO {}").format(old, new))
+                    connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(new))
         except psycopg.errors.DuplicateDatabase:
             raise name_taken(server.place.server, target) from None
         except psycopg.Error as error:

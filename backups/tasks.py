@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from backups import catalogue, dumps, pruning, reaper, restores, schedules, store_check, verify
+from backups import catalogue, dumps, imports, pruning, reaper, restores, schedules, store_check, verify
 from backups.errors import JobError, RequestError
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
 from backups.proof_policy import is_proof_due
@@ -37,8 +37,9 @@ def enqueue(job: Job) -> None:
 
 
 def take_backup(backup_id: int) -> str:
-    """Take, verify, prove; the backup's status afterwards."""
-    backup = dumps.take(backup_id)
+    """Take, or take in from elsewhere, verify, prove; the backup's status afterwards."""
+    is_foreign = Backup.objects.filter(pk=backup_id, trigger=Trigger.IMPORT).exists()
+    backup = imports.take_in(backup_id) if is_foreign else dumps.take(backup_id)
     if backup is None or backup.state != State.DONE:
         return "not taken" if backup is None else backup.status
     for kind, read in ((Verification.Kind.VERIFY, verify.verify), (Verification.Kind.PROVE, verify.prove)):
