@@ -94,6 +94,11 @@ def uploaded_file(backup: Backup) -> str:
     return str(backup.source["file"]) if backup.source.get("where") == "upload" else ""
 
 
+def name_upload(unique: str) -> str:
+    """Where an upload is kept in the store, under a name that no backup has."""
+    return f"incoming/{unique}.zst.age"
+
+
 def keep_upload(source: Any, name: str) -> None:
     """Write an upload into the store, compressed and encrypted, in constant memory. Raises JobError."""
     recipients = age_keys.load_recipients()

@@ -14,9 +14,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from backups import catalogue, restore_requests, schedules, storage, tasks
+from backups import catalogue, schedules, storage, tasks
 from backups.errors import JobError, RequestError
-from backups.forms import RestoreForm, ScheduleForm
+from backups.forms import ScheduleForm
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Verification
 from portal import audit
 from readiness.models import Database, Environment
@@ -83,7 +83,6 @@ def show_backup(request: HttpRequest, pk: int) -> HttpResponse:
     }
     if request.headers.get("HX-Request"):
         return _render_part(request, "backups/_backup.html", context, is_over=not context["is_busy"])
-    context["form"] = RestoreForm(backup=backup)
     return render(request, "backups/backup.html", context)
 
 
@@ -137,28 +136,11 @@ def download_backup(request: HttpRequest, pk: int) -> HttpResponseBase:
     return response
 
 
-@may_restore
-@require_POST
-def request_restore(request: HttpRequest, pk: int) -> HttpResponse:
-    """Requests a restore into a new database, once the environment's name was typed."""
-    backup = get_object_or_404(Backup, pk=pk)
-    form = RestoreForm(request.POST, backup=backup)
-    if form.is_valid():
-        try:
-            restore = restore_requests.request_restore(backup, form.cleaned_data["target"], actor=request.user)
-        except RequestError as error:
-            form.add_error(None, str(error))
-        else:
-            tasks.enqueue(restore)
-            return redirect("restore", restore.pk)
-    return render(request, "backups/restore_refused.html", {"backup": backup, "form": form}, status=400)
-
-
 @may_view
 @require_safe
 def show_restore(request: HttpRequest, pk: int) -> HttpResponse:
     """One restore with its progress and what came of it."""
-    restore = get_object_or_404(Restore.objects.select_related("backup"), pk=pk)
+    restore = get_object_or_404(Restore.objects.select_related("backup", "target__environment"), pk=pk)
     context = {"restore": restore, "backup": restore.backup, "page": "backups"}
     if request.headers.get("HX-Request"):
         return _render_part(request, "backups/_restore.html", context, is_over=not restore.is_active)

@@ -271,6 +271,8 @@ AGE_RECIPIENTS = env.names("AGE_RECIPIENTS", shown="the key in `var/keys/`")
 AGE_IDENTITY_FILE = env.text("AGE_IDENTITY_PATH", shown="`var/keys/age.txt`")
 BACKUP_ZSTD_LEVEL = env.number("BACKUP_ZSTD_LEVEL", 3, at_least=1, at_most=22)
 BACKUP_LEASE_SECONDS = env.number("BACKUP_LEASE_SECONDS", 30, at_least=10)
+# One handler, so that nothing that somebody uploads lies readable in /tmp.
+FILE_UPLOAD_HANDLERS = ["backups.uploads.PrivateUploadHandler"]
 CHECKSUM_TABLES_UNDER_MB = env.number("CHECKSUM_TABLES_UNDER_MB", 16)
 PROVE_EACH_UNDER_MB = env.number("PROVE_EACH_UNDER_MB", 5000)
 IMPORT_MAX_MB = env.number("IMPORT_MAX_MB", 10_000, at_least=1)
