@@ -262,8 +262,8 @@ def finish_restore(restore: Restore, *, compared: Mapping[str, Any], duration_ms
     return True
 
 
-def settle_swap(restore: Restore) -> bool:
-    """A restore whose worker died right after the swap has replaced what it was to replace: the row must say so."""
+def settle_restore(restore: Restore) -> bool:
+    """A restore whose worker died right after the last rename has done what it was to do: the row must say so."""
     dead = _rows(restore).filter(state=State.FAILED, application_name=restore.application_name)
     done: dict[str, Any] = {"state": State.DONE, "error": "", "error_code": "", "phase": "", "percent": 100}
     with transaction.atomic():

@@ -78,7 +78,7 @@ def _settle_swap(restore: Restore) -> None:
     admin = servers.find_maintenance(servers.server_of_restore(restore), _reaper_name())
     _end_sessions(admin, restore.application_name)
     if swapping.is_swapped(admin, swap, _reaper_name()):
-        catalogue.settle_swap(restore)
+        catalogue.settle_restore(restore)
     elif swapping.reopen(admin, swap.live, swap.live_oid, _reaper_name()):
         logger.warning("%s was closed when its restore died, and is open again.", swap.live)
 
@@ -113,6 +113,10 @@ def _sweep_scratch(job: Verification | Restore | Backup) -> None:
     else:
         server = find_server(job.scratch["server"], job if isinstance(job, Backup) else job.backup)
     _end_sessions(server, job.application_name)
+    if isinstance(job, Restore) and job.mode == Restore.Mode.NEW and job.state != State.DONE:
+        made = swapping.read_live_facts(server, job.target_database, _reaper_name())
+        if made is not None and made.comment == job.application_name:
+            catalogue.settle_restore(job)
     drop_scratch(server, job.scratch["database"], _reaper_name())
     if role := job.scratch.get("role"):
         drop_role(server, role, _reaper_name())

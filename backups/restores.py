@@ -161,11 +161,14 @@ def _rename(server: Server, database: str, target: str, application_name: str, *
     """Give the database its name; its role of the same name becomes ``owner``, where there is one to become."""
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(database), sql.Identifier(target))
     admit = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC").format(sql.Identifier(target))
+    # By this the reaper knows that it was done, when the worker dies before it can say so.
+    mark = sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(target), sql.Literal(application_name))
     with server.connect(application_name) as connection:
         try:
             with connection.transaction():
                 connection.execute(rename)
                 connection.execute(admit)
+                connection.execute(mark)
                 if owner:
                     old, new = sql.Identifier(database), sql.Identifier(owner)
                     connection.execute(sql.SQL("ALTER ROLE {} RENAME TO {}").format(old, new))
