@@ -158,6 +158,11 @@ _RULES = (
         "{user} may not read {what} {name} in {database}: grant it (pg_read_all_data covers all) and try again.",
     ),
     _rule(
+        r"deadlock detected",
+        ErrorCode.LOCK_TIMEOUT,
+        "Another session locked tables of {database} in another order: try again.",
+    ),
+    _rule(
         r"lock timeout",
         ErrorCode.LOCK_TIMEOUT,
         "A table of {database} stayed locked by another session for too long: end that session and try again.",
