@@ -6,11 +6,12 @@ the portal's own files into the database. A plain script is for psql, which runs
 
 from __future__ import annotations
 
+import mmap
 import re
 import secrets
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +24,9 @@ _MAGIC = b"PGDMP"
 _FORMAT_AT = 10
 _CUSTOM = 1
 _MEMBER = re.compile(r"toc\.dat|restore\.sql|(\d+|blob_\d+)\.dat(\.gz|\.lz4|\.zst)?|blobs(_\d+)?\.toc")
+_EXTENSION = re.compile(
+    rb'CREATE EXTENSION IF NOT EXISTS "?(?P<name>[A-Za-z0-9_-]{1,63})"? WITH SCHEMA "?(?P<schema>[A-Za-z0-9_]{1,63})"?;'
+)
 _EDGE_BYTES = 8192
 # psql's own way to say where a script of pg_dump begins and ends that may hold no commands of psql.
 _RESTRICT = re.compile(rb"^\\restrict ([A-Za-z0-9]+)\r?\n", re.MULTILINE)
@@ -53,6 +57,18 @@ def recognise(path: Path) -> Kind:
     if b"\0" in head:
         raise _refused("It is neither an archive of pg_dump nor SQL.")
     return Kind.PLAIN
+
+
+def find_extensions(path: Path, among: Collection[str]) -> list[dict[str, str]]:
+    """Those ``among`` that the dump makes, as {"name", "schema"}; every kind holds that as a readable statement."""
+    path = path / "toc.dat" if path.is_dir() else path
+    found: dict[str, str] = {}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        for match in _EXTENSION.finditer(text):
+            name = match["name"].decode()
+            if name in among:
+                found.setdefault(name, match["schema"].decode())
+    return [{"name": name, "schema": schema} for name, schema in found.items()]
 
 
 @contextmanager

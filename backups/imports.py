@@ -51,7 +51,7 @@ _COMPLAINT = re.compile(r"(?:^|: )(ERROR|FATAL|PANIC|error|fatal): +(?P<said>.*)
 # What a script says about owners and grants of a server that is not ours, and settings that ours does not know yet.
 _HARMLESS = re.compile(
     r"role \".*\" does not exist|must be (member of|able to SET) (ROLE|role) \".*\"|must be owner of extension .*"
-    r"|schema \"public\" already exists|unrecognized configuration parameter \"\w+_timeout\""
+    r"|schema \".*\" already exists|unrecognized configuration parameter \"\w+_timeout\""
 )
 
 
@@ -133,7 +133,10 @@ def _take_in(run: job_runner.JobRun, backup: Backup) -> None:
             )
         name = names.name_import_database(backup.pk)
         chosen = ProofServer(PROOF, server, facts)
-        with scratch.made(run, backup, chosen, name, {"encoding": "UTF8"}) as made:
+        allowed = set(settings.IMPORT_EXTENSIONS) & facts.extensions
+        (extensions,) = run.wait_for(lambda: foreign_files.find_extensions(path, allowed))
+        metadata = {"encoding": "UTF8", "extensions": extensions}
+        with scratch.made(run, backup, chosen, name, metadata) as made:
             run.enter("restoring")
             run.wait_for(lambda: _limit_role(made, run.application_name))
             with _watched_size(made, run.application_name) as watch:
@@ -287,9 +290,23 @@ def _restore(run: job_runner.JobRun, made: scratch.Scratch, kind: Kind, path: Pa
 
 
 def _restore_archive(run: job_runner.JobRun, made: scratch.Scratch, path: Path) -> list[str]:
-    with made.server.service_file(run.application_name) as service:
+    with run.child(pg_commands.list_archive(made.client.pg_restore, path), gives_stdout=True) as child:
+        (listed,) = run.wait_for(child.stdout.read)
+        run.wait_for(lambda: dumps.require_success(child, made.server.place))
+    there = {f" SCHEMA - {schema} " for schema in made.made_schemas}
+    lines = bytes(listed).decode("utf-8", "replace").splitlines(keepends=True)
+    entries = "".join(line for line in lines if not any(each in line for each in there))
+    with (
+        made.server.service_file(run.application_name) as service,
+        servers.temporary_file(entries, "list") as list_file,
+    ):
         command = pg_commands.restore_database(
-            made.client.pg_restore, service, keep_owners=False, for_proof=True, archive=path
+            made.client.pg_restore,
+            service,
+            keep_owners=False,
+            for_proof=True,
+            list_file=list_file if there else None,
+            archive=path,
         )
         with run.child(command, secrets=made.server.secrets) as child:
             run.wait_for(lambda: dumps.require_success(child, made.server.place))

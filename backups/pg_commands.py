@@ -151,9 +151,9 @@ def run_script(psql: Path, service_file: Path) -> Command:
     )
 
 
-def list_archive(pg_restore: Path) -> Command:
-    """Print the table of contents of the archive on stdin, one entry a line; reads no more than its beginning."""
-    return Command((str(pg_restore), "--list"), _environment(None))
+def list_archive(pg_restore: Path, archive: Path | None = None) -> Command:
+    """Print the table of contents of the archive, else of that on stdin, one entry a line; reads its beginning only."""
+    return Command((str(pg_restore), "--list", *([str(archive)] if archive else [])), _environment(None))
 
 
 def read_archive(pg_restore: Path) -> Command:

@@ -275,6 +275,7 @@ BACKUP_LEASE_SECONDS = env.number("BACKUP_LEASE_SECONDS", 30, at_least=10)
 FILE_UPLOAD_HANDLERS = ["backups.uploads.PrivateUploadHandler"]
 CHECKSUM_TABLES_UNDER_MB = env.number("CHECKSUM_TABLES_UNDER_MB", 16)
 PROVE_EACH_UNDER_MB = env.number("PROVE_EACH_UNDER_MB", 5000)
+IMPORT_EXTENSIONS = env.names("IMPORT_EXTENSIONS", "pg_stat_statements")
 IMPORT_MAX_MB = env.number("IMPORT_MAX_MB", 10_000, at_least=1)
 RESTORE_JOBS = env.number("RESTORE_JOBS", 2, at_least=1, at_most=32)
 RESTORE_JOBS_FROM_MB = env.number("RESTORE_JOBS_FROM_MB", 50)

@@ -126,6 +126,24 @@ def test_it_passes_over_owners_and_grants_of_roles_that_are_not_here(
     assert "roles that are not here" in backup.metadata["origin"]["notes"][0]
 
 
+@pytest.mark.parametrize("archive_format", ["custom", "directory", "plain"])
+def test_it_makes_the_extensions_that_the_portals_owner_allows(
+    environment: Environment, make_dump: Make, server: Server, settings: Settings, archive_format: str
+) -> None:
+    with server.connect("shop") as other:
+        other.execute("CREATE SCHEMA extensions")
+        other.execute("CREATE EXTENSION pageinspect SCHEMA extensions")
+        other.execute("CREATE EXTENSION citext SCHEMA extensions")
+        other.execute("CREATE TABLE people (name extensions.citext)")
+    data = make_dump(f"--format={archive_format}")
+    refused = upload(environment, data)
+    assert (refused.error_code, "pageinspect" in refused.error) == (ErrorCode.BAD_SOURCE, True)
+    settings.IMPORT_EXTENSIONS = ["pageinspect"]
+    backup = upload(environment, data)
+    assert (backup.error, set(backup.tables)) == ("", {*SHOP_TABLES, "public.people"})
+    assert run_prove(backup).outcome == "pass"
+
+
 def test_it_counts_for_no_database(environment: Environment, make_dump: Make) -> None:
     """An old export that was taken in today is no backup of today."""
     backup = upload(environment, make_dump("--format=custom"))
