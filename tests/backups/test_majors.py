@@ -144,7 +144,7 @@ def test_a_dump_of_the_wheels_major_is_taken_in_there(
 ) -> None:
     settings.PROOF_DATABASE_URL = dsn(wheel, "postgres")
     pg_dump = pg_binaries.find_client(18).pg_dump
-    command = [pg_dump, f"--dbname={dsn(wheel, 'shop')}", f"--format={archive_format}"]
+    command = [str(pg_dump), f"--dbname={dsn(wheel, 'shop')}", f"--format={archive_format}"]
     data = subprocess.run(command, capture_output=True, check=True).stdout
     source = {"name": "theirs", "where": "upload", "file": imports.name_upload("0123abcd")}
     queued = catalogue.request_import(theirs.environment, source)
@@ -160,7 +160,7 @@ def test_an_archive_that_is_too_new_is_refused_in_one_sentence(theirs: Database,
     with psycopg.connect(Server().dsn()) as connection:
         if connection.info.server_version >= 180000:
             pytest.skip("the portal's own server is of this major")
-    command = [pg_binaries.find_client(18).pg_dump, f"--dbname={dsn(wheel, 'shop')}", "--format=custom"]
+    command = [str(pg_binaries.find_client(18).pg_dump), f"--dbname={dsn(wheel, 'shop')}", "--format=custom"]
     data = subprocess.run(command, capture_output=True, check=True).stdout
     source = {"name": "theirs", "where": "upload", "file": imports.name_upload("0123abcd")}
     queued = catalogue.request_import(theirs.environment, source)
