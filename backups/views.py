@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -22,6 +23,7 @@ from portal import audit
 from readiness.models import Database, Environment
 
 PAGE_LENGTH = 50
+JUST_TAKEN = timedelta(seconds=10)
 
 may_view = permission_required("backups.view_backup", raise_exception=True)
 may_take = permission_required("backups.take_backup", raise_exception=True)
@@ -76,7 +78,9 @@ def show_backup(request: HttpRequest, pk: int) -> HttpResponse:
         "backup": backup,
         "verifications": verifications,
         "restores": restores,
-        "is_busy": backup.is_active or any(job.is_active for job in [*verifications, *restores]),
+        "is_busy": backup.is_active
+        or any(job.is_active for job in [*verifications, *restores])
+        or _is_about_to_be_read(backup, verifications),
         "tables": sorted(backup.tables.items()),
         "row_count": sum(backup.tables.values()),
         "page": "backups",
@@ -182,6 +186,12 @@ def change_schedule(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             f"turned {action} the schedule", actor=request.user, environment=environment, subject=str(schedule)
         )
     return redirect("environment_backups", slug)
+
+
+def _is_about_to_be_read(backup: Backup, verifications: list[Verification]) -> bool:
+    """Whether it was taken a moment ago: what took it clears up first, and then has it verified."""
+    is_fresh = backup.finished_at is not None and timezone.now() - backup.finished_at < JUST_TAKEN
+    return backup.state == State.DONE and is_fresh and not verifications
 
 
 def _render_part(request: HttpRequest, template: str, context: dict[str, Any], *, is_over: bool) -> HttpResponse:
