@@ -115,7 +115,7 @@ class _IntoForm(forms.Form):
         self.fields["into"] = forms.ModelChoiceField(
             databases.defer("dsn"),
             label=self.fields["into"].label,
-            required=False,
+            required=backup.database_id is not None,
             empty_label=None if backup.database_id else "Choose one",
         )
         last = ["masking_sql", "confirmation"]
