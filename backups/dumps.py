@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from backups import age_keys, catalogue, job_runner, pg_binaries, pg_commands, pipeline, servers, storage
+from backups.answering import answering
 from backups.errors import ErrorCode, JobError, Place, explain, explain_store_error
 from backups.models import Backup, State
 from backups.process import Child
@@ -59,6 +60,7 @@ def dump_from(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
             storage.new_artifact(name) as artifact,
             server.service_file(run.application_name) as service,
             watch_copies(server, run.application_name, progress.see_tuples),
+            answering(run, server),
             run.child(
                 pg_commands.dump_database(client.pg_dump, service, facts.snapshot_id),
                 secrets=server.secrets,

@@ -161,13 +161,14 @@ def read_archive(pg_restore: Path) -> Command:
     return Command((str(pg_restore), "--file=/dev/null"), _environment(None))
 
 
-def check_indexes(pg_amcheck: Path, service_file: Path, database: str) -> Command:
+def check_indexes(pg_amcheck: Path, service_file: Path, database: str, jobs: int) -> Command:
     """Read all tables and B-tree indexes of people's own schemas and say on stdout what does not fit together."""
     return Command(
         (
             str(pg_amcheck),
             "--no-password",
             "--heapallindexed",
+            f"--jobs={jobs}",
             "--exclude-schema=pg_catalog",
             "--exclude-schema=information_schema",
             database,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from psycopg import sql
 
 from backups import job_runner, pg_commands
@@ -79,7 +80,7 @@ def check_indexes(run: job_runner.JobRun, client: ClientBinaries, scratch: Serve
     program = client.find("pg_amcheck")
     assert program is not None  # noqa: S101  asked before
     with scratch.service_file(run.application_name) as service:
-        command = pg_commands.check_indexes(program, service, scratch.place.database)
+        command = pg_commands.check_indexes(program, service, scratch.place.database, settings.RESTORE_JOBS)
         with run.child(command, secrets=scratch.secrets, gives_stdout=True) as child:
             (said,) = run.wait_for(child.stdout.read)
             (status,) = run.wait_for(child.wait)

@@ -15,6 +15,7 @@ from django.conf import settings
 from psycopg import sql
 
 from backups import age_keys, job_runner, pg_commands, pipeline, plaintext, storage
+from backups.answering import answering
 from backups.checksums import checksum_tables
 from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place, explain_database_error, explain_store_error
@@ -212,6 +213,7 @@ def restore_artifact(
     with (
         server.service_file(run.application_name) as service,
         temporary_file("".join(f"{line}\n" for line in entries or ()), "list") as list_file,
+        answering(run, server),
     ):
         build = partial(
             pg_commands.restore_database,

@@ -27,7 +27,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pytest_django.fixtures import Settings
 
-from backups import catalogue, dumps, plaintext, reaper, restore_requests, restores, servers, storage, tasks
+from backups import answering, catalogue, dumps, plaintext, reaper, restore_requests, restores, servers, storage, tasks
 from backups.errors import ErrorCode
 from backups.models import Backup, Job, Restore, State, Verification
 from portal.embedded_postgres import Cluster
@@ -213,8 +213,15 @@ class CutProxy:
     passed: int = 0
     pairs: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
 
+    is_frozen: bool = False
+    freezes: bool = False
+
     def handle(self, client: socket.socket) -> None:
-        if self.passed >= self.cut_after:
+        if self.is_frozen:
+            client.recv(1_000_000)
+            time.sleep(60)
+            return
+        if self.passed >= self.cut_after and not self.freezes:
             client.close()
             return
         upstream = socket.create_connection(self.target)
@@ -225,10 +232,14 @@ class CutProxy:
     def _pass(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:
         with suppress(OSError):
             while data := source.recv(16_384):
+                while self.is_frozen:
+                    time.sleep(0.1)
                 sink.sendall(data)
                 if counts:
                     self.passed += len(data)
-                    if self.passed >= self.cut_after:
+                    if self.passed >= self.cut_after and self.freezes:
+                        self.is_frozen = True
+                    elif self.passed >= self.cut_after:
                         self.cut()
         for each in (source, sink):
             with suppress(OSError):
@@ -268,6 +279,28 @@ def test_a_network_that_is_cut_leaves_no_backup(
         (State.FAILED, ErrorCode.UNREACHABLE),
     }
     assert "127.0.0.1" in failed.error
+    assert list_files(store) == set()
+    Database.objects.update(dsn=direct)
+    assert take(Database.objects.get()).status == "done"
+
+
+def test_a_network_that_swallows_everything_leaves_no_backup(
+    database: Database, server: Server, store: Path, proxy: CutProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No connection ends: only somebody who asks notices that nothing comes any more."""
+    with server.connect("shop") as other:
+        other.execute("CREATE TABLE bulk AS SELECT md5(n::text) AS a FROM generate_series(1, 60000) AS n")
+    monkeypatch.setattr(answering, "ASK_SECONDS", 0.2)
+    monkeypatch.setattr(answering, "SILENT_SECONDS", 3.0)
+    direct = database.dsn
+    Database.objects.update(dsn=make_conninfo(proxy.dsn, connect_timeout=2))
+    proxy.cut_after, proxy.freezes = 1_500_000, True
+    failed = take(Database.objects.get())
+    proxy.is_frozen = False
+    proxy.cut()
+    assert (failed.state, failed.error_code) == (State.FAILED, ErrorCode.CONNECTION_LOST)
+    assert "has not answered for 3 seconds" in failed.error
+    wait_until(partial(is_settled, failed), 20)
     assert list_files(store) == set()
     Database.objects.update(dsn=direct)
     assert take(Database.objects.get()).status == "done"
