@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('backups', '0002_restores_that_replace_and_retention'),
-        ('readiness', '0004_trackers'),
+        ('readiness', '0001_initial'),
     ]
 
     operations = [
