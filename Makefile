@@ -60,10 +60,11 @@ bench: bootstrap-dev ## Measure every promise about speed beside its floor or pe
 
 lock: ## Pin the requirements again, with hashes (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.txt
+	uv pip compile pyproject.toml --extra s3 --extra gcs --extra azure --extra sftp -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-stores.txt
 	uv pip compile --group pyproject.toml:embedded --universal --python-version 3.11 --generate-hashes --no-header -o requirements-embedded.txt
 	uv pip compile --group pyproject.toml:sslyze --universal --python-version 3.11 --generate-hashes --no-header -o requirements-sslyze.txt
 	uv pip compile --group pyproject.toml:bugsink --universal --python-version 3.11 --generate-hashes --no-header -o requirements-bugsink.txt
-	uv pip compile --group pyproject.toml:dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-dev.txt
+	uv pip compile --group pyproject.toml:dev -c requirements.txt -c requirements-stores.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements-dev.txt
 
 sslyze: .venv-sslyze/installed ## Install sslyze for `manage.py probe tls --deep`, in an environment of its own
 

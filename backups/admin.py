@@ -19,6 +19,19 @@ class BackupAdmin(ReadOnlyAdmin):
     exclude = ["worker"]
 
 
+@admin.register(models.BackupCopy)
+class BackupCopyAdmin(ReadOnlyAdmin):
+    list_display = ["id", "backup", "store", "state", "read_back_at", "next_try_at", "error"]
+    list_filter = ["state", "store"]
+    list_select_related = ["backup"]
+    exclude = ["worker"]
+
+
+@admin.register(models.StoreState)
+class StoreStateAdmin(ReadOnlyAdmin):
+    list_display = ["name", "is_usable", "tested_at", "error", "compared_at"]
+
+
 @admin.register(models.Verification)
 class VerificationAdmin(ReadOnlyAdmin):
     list_display = ["id", "backup", "kind", "state", "outcome", "requested_at"]
@@ -39,7 +52,7 @@ class RestoreAdmin(ReadOnlyAdmin):
 class BackupScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["database", "cron", "time_zone", "is_enabled", "next_run_at"]
     list_select_related = ["database__environment"]
-    readonly_fields = ["next_run_at", "last_requested_at"]
+    readonly_fields = ["next_run_at", "due_at", "last_requested_at", "problem"]
 
     def save_model(self, request: HttpRequest, obj: models.BackupSchedule, form: Any, change: bool) -> None:
         # A changed schedule is planned anew by the next tick.

@@ -1,4 +1,4 @@
-"""Writes Backup, Verification and Restore rows from claim to end; requests backups and verifications.
+"""Writes Backup, BackupCopy, Verification and Restore rows from claim to end; requests backups and verifications.
 
 Restores are requested in backups.restore_requests; backups.store_check makes rows anew from manifests.
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,11 +19,12 @@ from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from backups import leftovers, storage
-from backups.errors import ErrorCode, JobError, RequestError, explain_store_error
-from backups.models import ACTIVE_STATES, Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
+from backups import leftovers, storage, stores
+from backups.errors import ErrorCode, JobError, RequestError
+from backups.models import ACTIVE_STATES, Backup, BackupCopy, BackupSchedule, Job, Restore, State, Trigger, Verification
 from backups.pipeline import Written
 from backups.snapshot import SnapshotFacts
+from backups.store_config import LOCAL
 from portal import audit
 from readiness.models import Database, Environment
 
@@ -35,7 +36,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 JobT = TypeVar("JobT", bound=Job)
-JOB_MODELS: tuple[type[Job], ...] = (Backup, Verification, Restore)
+JOB_MODELS: tuple[type[Job], ...] = (Backup, BackupCopy, Verification, Restore)
+# A copy that failed is tried again after so many minutes, by the number of tries.
+COPY_BACK_OFF_MINUTES = (1, 5, 15, 60, 360)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a schedule wants of one backup: which database of the server, what of it, where to, when it was due."""
+
+    schedule: BackupSchedule | None = None
+    sibling: str = ""
+    stores: tuple[str, ...] = ()
+    only: str = ""
+    without: str = ""
+    with_globals: bool = False
+    scheduled_for: datetime | None = None
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,30 +69,66 @@ def request_backup(
     actor: Actor = None,
     actor_name: str = "",
     trigger: str = Trigger.MANUAL,
-    schedule: BackupSchedule | None = None,
+    plan: Plan | None = None,
 ) -> Backup:
     """A queued backup of the database. Raises RequestError when one is queued or running already."""
-    for running in Backup.objects.filter(database=database, state=State.RUNNING):
+    plan = plan or Plan()
+    same = Backup.objects.filter(database=database, sibling=plan.sibling)
+    for running in same.filter(state=State.RUNNING):
         fail_if_abandoned(running)
     try:
         with transaction.atomic():
             backup = Backup.objects.create(
                 database=database,
                 environment=database.environment,
-                database_name=database.name,
+                sibling=plan.sibling,
+                database_name=plan.sibling or database.name,
                 environment_slug=database.environment.slug,
                 environment_name=database.environment.name,
                 trigger=trigger,
-                schedule=schedule,
+                schedule=plan.schedule,
+                stores=stores.order_stores(plan.stores or stores.default_stores()),
+                selection={"only": plan.only, "without": plan.without},
+                with_globals=plan.with_globals,
+                scheduled_for=plan.scheduled_for,
+                attempt=plan.attempt,
                 **describe_requester(actor, actor_name),
             )
             _audit("requested a backup of", backup, str(database), actor, actor_name)
     except IntegrityError:
-        active = Backup.objects.filter(database=database, state__in=ACTIVE_STATES).first()
+        active = same.filter(state__in=ACTIVE_STATES).first()
         number = f" (number {active.pk}, {active.state})" if active else ""
         raise RequestError(
             f"A backup of {database} is under way already{number}: wait until it has ended, or cancel it."
         ) from None
+    return backup
+
+
+def request_import(
+    environment: Environment,
+    source: Mapping[str, str],
+    *,
+    actor: Actor = None,
+    actor_name: str = "",
+    trigger: str = Trigger.IMPORT,
+) -> Backup:
+    """A queued taking in of a dump made elsewhere: ``source`` is {"name", "where", "file"}, see backups.imports.
+
+    It belongs to the environment and to none of its databases: it is no backup of any of them.
+    """
+    with transaction.atomic():
+        backup = Backup.objects.create(
+            environment=environment,
+            # No database is called so: names have no spaces.
+            database_name=f"import {source['name']}"[:63],
+            environment_slug=environment.slug,
+            environment_name=environment.name,
+            trigger=trigger,
+            source=dict(source),
+            stores=stores.order_stores(stores.default_stores()),
+            **describe_requester(actor, actor_name),
+        )
+        _audit("took in a dump from elsewhere as", backup, str(backup), actor, actor_name)
     return backup
 
 
@@ -131,9 +184,13 @@ def claim(model: type[JobT], pk: int) -> JobT | None:
     return model._default_manager.get(pk=pk) if claimed == 1 else None
 
 
-def renew(job: Job, phase: str, percent: int | None) -> Renewal:
-    """Prolong the lease and say how far the work is."""
-    is_ours = bool(_mine(job).update(lease_expires_at=timezone.now() + _lease(), phase=phase[:200], percent=percent))
+def renew(job: Job, phase: str, percent: int | None, pace: Mapping[str, int] | None = None) -> Renewal:
+    """Prolong the lease and say how far and how fast the work is."""
+    is_ours = bool(
+        _mine(job).update(
+            lease_expires_at=timezone.now() + _lease(), phase=phase[:200], percent=percent, pace=dict(pace or {})
+        )
+    )
     row = _rows(job).values_list("cancel_requested_at", flat=True).first()
     return Renewal(is_ours, is_cancelled=row is not None)
 
@@ -151,7 +208,7 @@ def note_artifact(backup: Backup, name: str) -> None:
     backup.artifact = name
 
 
-def note_scratch(job: Verification | Restore, server: str, database: str, role: str = "") -> None:
+def note_scratch(job: Verification | Restore | Backup, server: str, database: str, role: str = "") -> None:
     """Remember a database, and a role, before they are made: ``server`` is "proof" or "own".
 
     Raises JobError when not ours.
@@ -166,25 +223,92 @@ def finish_backup(
     backup: Backup,
     *,
     facts: SnapshotFacts,
+    metadata: Mapping[str, Any],
     tables: Mapping[str, int],
     written: Written,
     manifest_sha256: str,
     tool_version: str,
     duration_ms: int,
+    globals_: Mapping[str, Any],
+    warnings: Sequence[str],
+    stored_in: str,
 ) -> bool:
-    """The artifact and its manifest are in place. False when the job is not ours any more: then nothing changed."""
+    """The artifact and its manifest are in one store. False when the job is not ours any more: then nothing changed.
+
+    The other stores of the backup get a queued copy each, in the same transaction.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        if not _finish(
+            backup,
+            bytes=written.bytes,
+            plain_bytes=written.plain_bytes,
+            sha256=written.sha256,
+            manifest_sha256=manifest_sha256,
+            duration_ms=duration_ms,
+            taken_at=facts.taken_at,
+            snapshot=facts.as_point_in_time(),
+            tables=dict(tables),
+            metadata=dict(metadata),
+            tool_version=tool_version,
+            globals=dict(globals_),
+            warnings=list(warnings),
+        ):
+            return False
+        for store in backup.stores:
+            there: dict[str, Any] = {"state": State.DONE, "percent": 100, "finished_at": now, "read_back_at": now}
+            BackupCopy.objects.create(
+                backup=backup, store=store, trigger=backup.trigger, **(there if store == stored_in else {})
+            )
+    return True
+
+
+def finish_copy(copy: BackupCopy) -> bool:
+    """Every file is in the store and was read back. False when the job is not ours any more."""
     return _finish(
-        backup,
-        bytes=written.bytes,
-        plain_bytes=written.plain_bytes,
-        sha256=written.sha256,
-        manifest_sha256=manifest_sha256,
-        duration_ms=duration_ms,
-        taken_at=facts.taken_at,
-        snapshot=facts.as_point_in_time(),
-        tables=dict(tables),
-        metadata=facts.as_metadata(),
-        tool_version=tool_version,
+        copy, read_back_at=timezone.now(), damaged_at=None, next_try_at=None, attempts=0, error="", error_code=""
+    )
+
+
+def note_copy_read(copy: BackupCopy) -> None:
+    """All bytes of the copy were read and are those that were written."""
+    _rows(copy).filter(state=State.DONE).update(read_back_at=timezone.now(), damaged_at=None, error="")
+
+
+def note_copy_damaged(copy: BackupCopy, sentence: str) -> None:
+    """The copy is not what was written, or is gone: nothing is read from it any more, until it is copied again."""
+    now = timezone.now()
+    _rows(copy).filter(state=State.DONE).update(
+        damaged_at=now, error=sentence[:500], error_code=ErrorCode.ARTIFACT_DAMAGED, next_try_at=now
+    )
+
+
+def request_copy(copy: BackupCopy, *, actor: Actor = None, actor_name: str = "") -> None:
+    """Queue once more a copy that failed, was cancelled or is damaged. Raises RequestError."""
+    with transaction.atomic():
+        if not _queue_copies(_rows(copy).filter(_is_wanting())):
+            raise RequestError(f"The copy of backup {copy.backup_id} in {copy.store} is there or under way already.")
+        _audit(f"requested a copy in {copy.store} of", copy.backup, str(copy.backup), actor, actor_name)
+
+
+def find_copies_to_retry(now: datetime) -> list[BackupCopy]:
+    """Copies that failed or were found damaged and whose time has come; each is queued and given to one caller only."""
+    due = BackupCopy.objects.filter(_is_wanting(), next_try_at__lte=now, backup__expired_at__isnull=True)
+    return [copy for copy in due.select_related("backup") if _queue_copies(_rows(copy).filter(_is_wanting()))]
+
+
+def _is_wanting() -> models.Q:
+    """A copy that is not there, of a backup that is."""
+    lost = models.Q(state__in=(State.FAILED, State.CANCELLED)) | models.Q(state=State.DONE, damaged_at__isnull=False)
+    return lost & models.Q(backup__state=State.DONE)
+
+
+def _queue_copies(copies: models.QuerySet[BackupCopy]) -> int:
+    ids = list(copies.values_list("pk", flat=True))
+    return (
+        BackupCopy.objects.filter(pk__in=ids)
+        .exclude(state__in=ACTIVE_STATES)
+        .update(state=State.QUEUED, next_try_at=None, cancel_requested_at=None, enqueued_at=timezone.now())
     )
 
 
@@ -200,10 +324,12 @@ def finish_verification(
     detail: str = "",
     compared: Mapping[str, Any] | None = None,
     damage_found_by: str = "",
+    is_damage: bool = True,
 ) -> bool:
     """Record an outcome and what it means for the backup, both or neither. False when the job is not ours any more.
 
-    A damage that verify found ends with a verify or a prove that passes; one that prove found only with a prove.
+    A damage that verify found ends with a verify or a prove that passes; one that prove found only with a prove. A
+    failure that is no damage takes the proof away and nothing else.
     """
     now = timezone.now()
     backup = Backup.objects.filter(pk=verification.backup_id)
@@ -216,6 +342,8 @@ def finish_verification(
             healed = backup if is_proof else backup.exclude(damage_found_by=Verification.Kind.PROVE)
             healed.update(**good)
             backup.update(verified_at=now, **({"proven_at": now} if is_proof else {}))
+        elif outcome == Verification.Outcome.FAIL and not is_damage:
+            backup.update(proven_at=None)
         elif outcome == Verification.Outcome.FAIL:
             backup.update(damaged_at=now, damage=detail[:500], damage_found_by=damage_found_by or verification.kind)
     return True
@@ -230,8 +358,8 @@ def finish_restore(restore: Restore, *, compared: Mapping[str, Any], duration_ms
     return True
 
 
-def settle_swap(restore: Restore) -> bool:
-    """A restore whose worker died right after the swap has replaced what it was to replace: the row must say so."""
+def settle_restore(restore: Restore) -> bool:
+    """A restore whose worker died right after the last rename has done what it was to do: the row must say so."""
     dead = _rows(restore).filter(state=State.FAILED, application_name=restore.application_name)
     done: dict[str, Any] = {"state": State.DONE, "error": "", "error_code": "", "phase": "", "percent": 100}
     with transaction.atomic():
@@ -335,24 +463,22 @@ def delete_backup(backup: Backup) -> None:
 
     Raises RequestError while something reads or writes it.
     """
-    busy = backup.is_active or any(
-        related.filter(state__in=ACTIVE_STATES).exists() for related in (backup.verifications, backup.restores)
-    )
+    busy = backup.is_active or _is_used(backup)
     if busy:
         raise RequestError(f"Backup {backup.pk} is in use: wait until that has ended, or cancel it.")
-    name = backup.artifact
+    name, places = backup.artifact, list_places(backup)
     backup.delete()
-    storage.delete_artifact(name)
+    try:
+        storage.delete_artifact(name, places)
+    except JobError as error:
+        logger.warning("%s was removed and a file of it stays, which the nightly look lists: %s", name, error.sentence)
 
 
 def expire(backup: Backup, because: str, now: datetime) -> bool:
     """Decide that a backup goes. False when it was pinned, is in use, or went already: then it stays as it is."""
-    busy = {"state__in": ACTIVE_STATES}
     with transaction.atomic():
         row = Backup.objects.select_for_update().filter(pk=backup.pk, state=State.DONE, expired_at=None, pin_reason="")
-        if not row.exists() or any(
-            related.filter(**busy).exists() for related in (backup.verifications, backup.restores)
-        ):
+        if not row.exists() or _is_used(backup):
             return False
         Backup.objects.filter(pk=backup.pk).update(expired_at=now, expired_because=because[:200])
         audit.record(
@@ -368,14 +494,26 @@ def delete_expired(backup: Backup) -> bool:
     """Delete the files and then the row of a backup that expired. False when they stay, which its row then says."""
     rows = Backup.objects.filter(pk=backup.pk, expired_at__isnull=False)
     try:
-        storage.delete_artifact(backup.artifact)
-    except OSError as error:
-        sentence = explain_store_error(error, str(storage.artifact_path(backup.artifact).parent)).sentence
-        rows.update(delete_error=sentence)
-        logger.warning("Backup %s expired and cannot be deleted yet: %s", backup, sentence)
+        storage.delete_artifact(backup.artifact, list_places(backup))
+    except JobError as error:
+        rows.update(delete_error=error.sentence)
+        logger.warning("Backup %s expired and cannot be deleted yet: %s", backup, error.sentence)
         return False
     rows.delete()
     return True
+
+
+def list_places(backup: Backup) -> list[str]:
+    """Names of all stores where files of the backup may be; a row that names none is of the local one."""
+    return stores.order_stores([*backup.stores, *backup.copies.values_list("store", flat=True)]) or [LOCAL]
+
+
+def _is_used(backup: Backup) -> bool:
+    """Whether something reads, copies or restores it."""
+    return any(
+        related.filter(state__in=ACTIVE_STATES).exists()
+        for related in (backup.copies, backup.verifications, backup.restores)
+    )
 
 
 def pin(backup: Backup, reason: str, *, actor: Actor = None, actor_name: str = "") -> None:
@@ -429,7 +567,13 @@ def find_unread(kind: str, now: datetime, patience: timedelta) -> list[Backup]:
 
 
 def _finish(job: Job, **fields: Any) -> bool:
-    done: dict[str, Any] = {"state": State.DONE, "phase": "", "percent": 100, "finished_at": timezone.now()}
+    done: dict[str, Any] = {
+        "state": State.DONE,
+        "phase": "",
+        "percent": 100,
+        "pace": {},
+        "finished_at": timezone.now(),
+    }
     return bool(_mine(job).update(lease_expires_at=None, **done, **fields))
 
 
@@ -442,6 +586,9 @@ def _failure(job: Job, code: ErrorCode, sentence: str) -> dict[str, Any]:
         "finished_at": timezone.now(),
         "lease_expires_at": None,
     }
+    if isinstance(job, BackupCopy):
+        minutes = COPY_BACK_OFF_MINUTES[min(job.attempts, len(COPY_BACK_OFF_MINUTES) - 1)]
+        fields |= {"attempts": job.attempts + 1, "next_try_at": timezone.now() + timedelta(minutes=minutes)}
     if isinstance(job, Verification):
         fields |= {"outcome": Verification.Outcome.ERROR, "detail": sentence[:500]}
     return fields
@@ -470,7 +617,7 @@ def require_done(backup: Backup) -> None:
 def _backup_of(job: Job) -> Backup:
     if isinstance(job, Backup):
         return job
-    assert isinstance(job, Verification | Restore)  # noqa: S101  there are three kinds of job
+    assert isinstance(job, BackupCopy | Verification | Restore)  # noqa: S101  there are four kinds of job
     return job.backup
 
 

@@ -1,23 +1,42 @@
-"""Composes one dump: snapshot, pg_dump, pipeline, artifact, manifest; writes the artifact store and the catalogue."""
+"""Composes one dump: snapshot, pg_dump, pipeline, artifact, manifest; writes artifact stores and the catalogue."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.utils import timezone
 
-from backups import age_keys, catalogue, job_runner, pg_binaries, pg_commands, pipeline, servers, storage
+from backups import (
+    age_keys,
+    catalogue,
+    copying,
+    job_runner,
+    pg_binaries,
+    pg_commands,
+    pipeline,
+    servers,
+    storage,
+    store_records,
+    stores,
+)
+from backups.answering import answering
 from backups.errors import ErrorCode, JobError, Place, explain, explain_store_error
 from backups.models import Backup, State
+from backups.pg_binaries import ClientBinaries
 from backups.process import Child
 from backups.progress import DumpProgress, watch_copies
+from backups.selection import parse_selection
 from backups.servers import Server
-from backups.snapshot import SnapshotFacts, hold_snapshot
+from backups.snapshot import HeldSnapshot, SnapshotFacts, hold_snapshot
+from backups.store_config import LOCAL
+from backups.stores import DirectoryStore
 
 LOCK_ATTEMPTS = 3
 MANIFEST_FORMAT = 1
@@ -31,35 +50,55 @@ def take(
     if backup is None:
         return None
     with job_runner.running(backup, notice, within) as run:
-        server = servers.own_server(backup.database)
+        server = servers.server_of_backup(backup)
         for attempt in range(1, LOCK_ATTEMPTS + 1):
             try:
-                _dump(run, backup, server)
+                dump_from(run, backup, server)
                 break
             except JobError as error:
                 if error.code != ErrorCode.LOCK_TIMEOUT or attempt == LOCK_ATTEMPTS:
                     raise
                 run.enter("waiting for a lock")
+    copying.sweep_spool()
     return Backup.objects.get(pk=backup_id)
 
 
-def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
+@dataclass
+class _Taken:
+    """What is known of a dump when its files are in the directory ``at``."""
+
+    at: DirectoryStore
+    facts: SnapshotFacts
+    metadata: Mapping[str, Any]
+    tables: Mapping[str, int]
+    written: pipeline.Written
+    tool_version: str
+    duration_ms: int
+    globals_: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def dump_from(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
+    """Dump the database of ``server`` as the claimed backup. Raises JobError."""
     recipients = age_keys.load_recipients()
+    at = stores.local_store() if LOCAL in backup.stores else stores.spool()
     run.enter("connecting")
     with run.opened(hold_snapshot(server, run.application_name)) as held, run.stopped_by(held.interrupt):
         facts = held.facts
-        client = pg_binaries.find_client(facts.major)
-        _require_space(backup, facts.database_size_bytes)
+        client, warning = pg_binaries.find_dump_client(facts.major)
+        selection = held.resolve(parse_selection(**backup.selection))
+        _require_space(backup, at, facts.database_size_bytes)
         name = storage.name_artifact(backup.environment_slug, backup.database_name, backup.pk, timezone.now())
         catalogue.note_artifact(backup, name)
         progress = DumpProgress(run.show)
         began = time.monotonic()
         with (
-            storage.new_artifact(name) as artifact,
+            storage.new_artifact(name, at) as artifact,
             server.service_file(run.application_name) as service,
             watch_copies(server, run.application_name, progress.see_tuples),
+            answering(run, server),
             run.child(
-                pg_commands.dump_database(client.pg_dump, service, facts.snapshot_id),
+                pg_commands.dump_database(client.pg_dump, service, facts.snapshot_id, selection),
                 secrets=server.secrets,
                 gives_stdout=True,
                 on_line=progress.hear,
@@ -67,100 +106,190 @@ def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
         ):
 
             def pump() -> pipeline.Written:
-                try:
-                    written = pipeline.write_stream(child.stdout, artifact.file, recipients, settings.BACKUP_ZSTD_LEVEL)
-                except OSError as error:
-                    raise explain_store_error(error, str(artifact.path.parent)) from None
+                written = _compress(child.stdout, artifact, recipients, run)
                 require_success(child, server.place)
                 return written
 
-            def count() -> dict[str, int]:
-                counts = held.count_rows()
+            def count() -> tuple[dict[str, int], dict[str, str]]:
+                counts = held.count_rows(selection=selection)
                 progress.learn_counts(counts)
-                return counts
+                under_bytes = settings.CHECKSUM_TABLES_UNDER_MB * 1_000_000
+                return counts, held.checksum_tables(under_bytes, counts.keys())
 
             run.enter("reading the schema")
-            written, tables = run.wait_for(pump, count)
+            written, (tables, checksums) = run.wait_for(pump, count)
             run.enter("storing", 99)
             # From here until the row says done, a stop at any line leaves the files to the reaper, who asks the row.
             run.is_clean = False
             run.wait_for(artifact.seal)
         duration_ms = round((time.monotonic() - began) * 1000)
-    _catalogue(run, backup, facts, tables, written, client.version, duration_ms)
+        metadata = {**facts.as_metadata(), "checksums": checksums, **backup.metadata}
+        if backup.is_foreign:
+            # The role it was restored as is gone by the time that anybody reads this.
+            metadata["roles"] = []
+        taken = _Taken(at, facts, metadata, tables, written, client.version, duration_ms)
+        taken.warnings += [warning] if warning else []
+        if backup.with_globals:
+            with _removed_on_failure(backup):
+                _dump_globals(run, backup, server, client, held, taken)
+    with _removed_on_failure(backup):
+        _catalogue(run, backup, taken)
 
 
-def _catalogue(
+def _compress(
+    source: IO[bytes], artifact: stores.NewFile, recipients: Sequence[Any], run: job_runner.JobRun
+) -> pipeline.Written:
+    try:
+        return pipeline.write_stream(
+            source, artifact.file, recipients, settings.BACKUP_ZSTD_LEVEL, on_bytes=run.see_bytes
+        )
+    except OSError as error:
+        raise explain_store_error(error, str(artifact.path.parent)) from None
+
+
+def _dump_globals(
     run: job_runner.JobRun,
     backup: Backup,
-    facts: SnapshotFacts,
-    tables: Mapping[str, int],
-    written: pipeline.Written,
-    tool_version: str,
-    duration_ms: int,
+    server: Server,
+    client: ClientBinaries,
+    held: HeldSnapshot,
+    taken: _Taken,
 ) -> None:
-    """The manifest comes after the artifact, the catalogue after both; what goes wrong here takes the files away."""
+    """The server's roles and settings, beside the artifact; what the role may not read becomes a warning."""
+    run.enter("dumping roles and settings of the server", 99)
+    (has_passwords,) = run.wait_for(held.may_read_passwords)
+    if not has_passwords:
+        taken.warnings.append(
+            f"The roles were dumped without their passwords, since {server.place.user or 'the role'} may not read "
+            "pg_authid: after a restore, set new passwords."
+        )
+    name = storage.name_globals(backup.artifact)
+    with (
+        storage.new_artifact(name, taken.at) as artifact,
+        server.service_file(run.application_name) as service,
+        run.child(
+            pg_commands.dump_globals(client.pg_dumpall, service, with_passwords=has_passwords),
+            secrets=server.secrets,
+            gives_stdout=True,
+        ) as child,
+    ):
+
+        def pump() -> pipeline.Written:
+            written = _compress(child.stdout, artifact, age_keys.load_recipients(), run)
+            require_success(child, server.place)
+            return written
+
+        (written,) = run.wait_for(pump)
+        run.wait_for(artifact.seal)
+    taken.globals_ = {
+        "artifact": name,
+        "bytes": written.bytes,
+        "sha256": written.sha256,
+        "plain_bytes": written.plain_bytes,
+        "has_passwords": has_passwords,
+    }
+
+
+@contextmanager
+def _removed_on_failure(backup: Backup) -> Iterator[None]:
+    """What goes wrong takes the files of this machine away at once; remote stores are the reaper's, who has time."""
     try:
-        manifest = _build_manifest(backup, facts, tables, written, tool_version)
-        manifest_sha256 = storage.write_manifest(backup.artifact, manifest)
+        yield
     except Exception:
-        storage.delete_artifact(backup.artifact)
+        storage.delete_artifact(backup.artifact, [LOCAL] if LOCAL in backup.stores else [])
         raise
+
+
+def _catalogue(run: job_runner.JobRun, backup: Backup, taken: _Taken) -> None:
+    """The manifest comes after the artifact, the catalogue after both; what goes wrong here takes the files away."""
+    manifest = _build_manifest(backup, taken)
+    backup.sha256, backup.globals, backup.bytes = taken.written.sha256, taken.globals_, taken.written.bytes
+    backup.manifest_sha256 = storage.write_manifest(backup.artifact, manifest, taken.at)
+    stored_in = LOCAL if LOCAL in backup.stores else _send_to_one(run, backup, taken.at)
     finish = partial(
         catalogue.finish_backup,
         backup,
-        facts=facts,
-        tables=tables,
-        written=written,
-        manifest_sha256=manifest_sha256,
-        tool_version=tool_version,
-        duration_ms=duration_ms,
+        facts=taken.facts,
+        metadata=taken.metadata,
+        tables=taken.tables,
+        written=taken.written,
+        manifest_sha256=backup.manifest_sha256,
+        tool_version=taken.tool_version,
+        duration_ms=taken.duration_ms,
+        globals_=taken.globals_,
+        warnings=taken.warnings,
+        stored_in=stored_in,
     )
     # A second try after a lost answer finds that the first one had worked.
     if not (run.persist(finish) or run.persist(partial(catalogue.is_done, backup))):
-        storage.delete_artifact(backup.artifact)
+        storage.delete_artifact(backup.artifact, backup.stores)
+    else:
+        run.persist(partial(store_records.note_usable, stored_in))
     run.is_clean = True
 
 
-def _build_manifest(
-    backup: Backup,
-    facts: SnapshotFacts,
-    tables: Mapping[str, int],
-    written: pipeline.Written,
-    tool_version: str,
-) -> dict[str, Any]:
+def _send_to_one(run: job_runner.JobRun, backup: Backup, at: DirectoryStore) -> str:
+    """Send the files to the first of the backup's stores that takes them; its name. Raises JobError when none does."""
+    first: JobError | None = None
+    names: list[str] = backup.stores
+    for name in names:
+        try:
+            copying.send(run, backup, at, stores.open_store(name))
+        except JobError as error:
+            if error.code not in copying.TRY_ANOTHER:
+                raise
+            run.persist(partial(store_records.note_error, name, error.sentence))
+            first = first or error
+            continue
+        return name
+    assert first is not None  # noqa: S101  a backup has at least one store
+    raise first
+
+
+def _build_manifest(backup: Backup, taken: _Taken) -> dict[str, Any]:
     return {
         "format": MANIFEST_FORMAT,
         "id": backup.pk,
         "environment": backup.environment_slug,
         "database": backup.database_name,
+        "sibling": backup.sibling,
         "artifact": backup.artifact,
-        "bytes": written.bytes,
-        "sha256": written.sha256,
-        "plain_bytes": written.plain_bytes,
+        "bytes": taken.written.bytes,
+        "sha256": taken.written.sha256,
+        "plain_bytes": taken.written.plain_bytes,
         "layers": ["pg_dump custom archive", "zstd", "age"],
         "recipients": age_keys.recipient_names(),
-        "tool": f"pg_dump {tool_version}",
+        "tool": f"pg_dump {taken.tool_version}",
         "requested_at": backup.requested_at.astimezone(UTC).isoformat(),
-        "snapshot": facts.as_point_in_time(),
-        "tables": dict(tables),
-        "metadata": facts.as_metadata(),
+        "snapshot": taken.facts.as_point_in_time(),
+        "tables": dict(taken.tables),
+        "selection": backup.selection,
+        "globals": taken.globals_,
+        "warnings": taken.warnings,
+        "metadata": dict(taken.metadata),
     }
 
 
-def _require_space(backup: Backup, database_size_bytes: int) -> None:
+def _require_space(backup: Backup, at: DirectoryStore, database_size_bytes: int) -> None:
     """Refuse before writing: half as much again as the last one took, or the whole database where there was none."""
     last = (
-        Backup.objects.filter(database=backup.database, state=State.DONE, bytes__isnull=False)
+        Backup.objects.filter(
+            database=backup.database,
+            sibling=backup.sibling,
+            selection=backup.selection,
+            state=State.DONE,
+            bytes__isnull=False,
+        )
         .order_by("-taken_at")
         .values_list("bytes", flat=True)
         .first()
     )
     need = database_size_bytes if last is None else min(database_size_bytes, last * 3 // 2)
-    free = storage.free_bytes()
+    free = at.free_bytes()
     if free < need:
         raise JobError(
             ErrorCode.NO_SPACE,
-            f"The backup store {storage.store_directory()} has {_megabytes(free)} free and this backup may need "
+            f"The backup store {at.directory} has {_megabytes(free)} free and this backup may need "
             f"{_megabytes(need)}: free some space and try again.",
         )
 
@@ -169,7 +298,7 @@ def require_success(child: Child, place: Place) -> None:
     """Wait for a program to end, however long that takes. Raises JobError with its complaint in one sentence."""
     status = child.wait()
     if status < 0:
-        raise JobError(ErrorCode.TOOL_FAILED, f"{child.program} was killed by signal {-status}: try again.")
+        raise JobError(ErrorCode.STOPPED, f"{child.program} was killed by signal {-status}: try again.")
     if status != 0:
         raise explain(child.complaint, place, child.program)
 

@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError, connection
 from backups import catalogue
 from backups.errors import ErrorCode, JobError
 from backups.models import Job
+from backups.pace import Pace
 from backups.pg_commands import Command
 from backups.process import Child
 
@@ -43,11 +44,14 @@ class JobRun:
         self.percent: int | None = None
         self.is_clean = True
         self.is_stopping = threading.Event()
+        # Set by whoever notices, from any thread; the next beat raises it.
+        self.trouble: JobError | None = None
         self._notice = notice
         self._noticed: tuple[str, int | None] | None = None
         self._stoppers: list[Callable[[], None]] = []
         self._lease_until = time.monotonic() + settings.BACKUP_LEASE_SECONDS
         self._next_beat = 0.0
+        self._pace = Pace()
 
     @property
     def application_name(self) -> str:
@@ -56,6 +60,7 @@ class JobRun:
 
     def enter(self, phase: str, percent: int | None = None) -> None:
         """A new phase begins; also a point at which a cancel is heeded. Raises CancelledError or JobError."""
+        self._pace = Pace()
         self.show(phase, percent)
         self._next_beat = 0.0
         self.beat()
@@ -63,6 +68,10 @@ class JobRun:
     def show(self, phase: str, percent: int | None = None) -> None:
         """Say how far it is; harmless from any thread, written with the next beat."""
         self.phase, self.percent = phase, percent
+
+    def see_bytes(self, count: int) -> None:
+        """Say how many bytes have passed since the phase was entered; harmless from any thread."""
+        self._pace.see_bytes(count)
 
     @contextmanager
     def child(self, command: Command, **options: Any) -> Iterator[Child]:
@@ -156,6 +165,8 @@ class JobRun:
 
     def beat(self) -> None:
         """Once a second: renew, report, heed a cancel. Raises CancelledError or JobError (lost lease)."""
+        if self.trouble is not None:
+            raise self.trouble
         now = time.monotonic()
         if now < self._next_beat:
             return
@@ -166,7 +177,7 @@ class JobRun:
             self._noticed = (self.phase, self.percent)
             self._notice(self.phase, self.percent)
         try:
-            renewal = catalogue.renew(self.job, self.phase, self.percent)
+            renewal = catalogue.renew(self.job, self.phase, self.percent, self._pace.describe(now, self.percent))
         except (OperationalError, InterfaceError):
             # The portal's database may restart under a long dump; the lease says how long that may last.
             if time.monotonic() > self._lease_until:

@@ -1,4 +1,4 @@
-"""Signs of life of long jobs; reads Backup, Verification and Restore rows, in one query."""
+"""Signs of life of long jobs; reads the rows of all four kinds of job, in one query."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from backups.models import Backup, Restore, State, Verification
+from backups.models import Backup, BackupCopy, Restore, State, Verification
 
 
 def read_lease_end() -> datetime | None:
@@ -15,7 +15,7 @@ def read_lease_end() -> datetime | None:
         model.objects.filter(state=State.RUNNING, lease_expires_at__isnull=False)
         .order_by()
         .values_list("lease_expires_at", flat=True)
-        for model in (Backup, Verification, Restore)
+        for model in (Backup, BackupCopy, Verification, Restore)
     ]
     return max((end for end in running[0].union(*running[1:], all=True) if end is not None), default=None)
 

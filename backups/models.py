@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cronsim import CronSim, CronSimError
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils import timezone
+
+from backups.selection import SelectionError, parse_selection
 
 
 class State(models.TextChoices):
@@ -24,6 +27,7 @@ class State(models.TextChoices):
 
 
 ACTIVE_STATES = (State.QUEUED, State.RUNNING)
+LATE = timedelta(minutes=10)
 
 
 class Trigger(models.TextChoices):
@@ -33,6 +37,7 @@ class Trigger(models.TextChoices):
     SCHEDULE = "schedule", "Schedule"
     COMMAND = "command", "Command line"
     RESTORE = "restore", "Before a restore"
+    IMPORT = "import", "From elsewhere"
 
 
 class Job(models.Model):
@@ -41,6 +46,8 @@ class Job(models.Model):
     state = models.CharField(max_length=9, choices=State.choices, default=State.QUEUED, db_index=True)
     phase = models.CharField(max_length=200, blank=True)
     percent = models.PositiveSmallIntegerField(null=True, blank=True)
+    # How fast the phase goes: {"bytes", "bytes_per_second", "seconds_left"}, each only where it is known.
+    pace = models.JSONField(default=dict, blank=True)
     error = models.CharField(max_length=500, blank=True, help_text="One sentence: what is wrong, where, what to do.")
     error_code = models.CharField(max_length=30, blank=True)
     requested_by = models.ForeignKey(
@@ -85,6 +92,8 @@ class Backup(Job):
     environment = models.ForeignKey(
         "readiness.Environment", on_delete=models.SET_NULL, null=True, blank=True, related_name="backups"
     )
+    # Another database of the same server, by its own name; empty for the one that the connection names.
+    sibling = models.CharField(max_length=63, blank=True)
     database_name = models.CharField(max_length=63)
     environment_slug = models.CharField(max_length=60)
     environment_name = models.CharField(max_length=80)
@@ -103,6 +112,20 @@ class Backup(Job):
     # What a restore must know: see backups.snapshot.SnapshotFacts.as_metadata.
     metadata = models.JSONField(default=dict, blank=True)
     tool_version = models.CharField(max_length=60, blank=True)
+    # What of the database it holds: {"only": [...], "without": [...]}, lines as people typed them.
+    selection = models.JSONField(default=dict, blank=True)
+    with_globals = models.BooleanField(default=False)
+    # The server's roles and settings beside it: {"artifact", "bytes", "sha256", "plain_bytes", "has_passwords"}.
+    globals = models.JSONField(default=dict, blank=True)
+    # Sentences: what is not as it could be, though the backup is whole.
+    warnings = models.JSONField(default=list, blank=True)
+    # Names of the stores it is to be in, and so where its files may be.
+    stores = models.JSONField(default=list, blank=True)
+
+    # Of a dump that was made elsewhere: {"name", "where": "upload" or "store", "file"}; see backups.imports.
+    source = models.JSONField(default=dict, blank=True)
+    # While such a dump is taken in: {"database", "role"} on the proof server.
+    scratch = models.JSONField(default=dict, blank=True)
 
     verified_at = models.DateTimeField(null=True, blank=True)
     proven_at = models.DateTimeField(null=True, blank=True)
@@ -113,6 +136,8 @@ class Backup(Job):
     schedule = models.ForeignKey(
         "backups.BackupSchedule", on_delete=models.SET_NULL, null=True, blank=True, related_name="backups"
     )
+    scheduled_for = models.DateTimeField(null=True, blank=True, help_text="When the schedule had it due.")
+    attempt = models.PositiveSmallIntegerField(default=1, help_text="The first, or a retry after a failure.")
     pin_reason = models.CharField(max_length=200, blank=True, help_text="While there is one, retention keeps it.")
     pinned_by_name = models.CharField(max_length=150, blank=True)
     # Set before the files go, so that a deletion that breaks off is gone on with and shown.
@@ -128,7 +153,7 @@ class Backup(Job):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["database"],
+                fields=["database", "sibling"],
                 condition=models.Q(state__in=ACTIVE_STATES),
                 name="one_active_backup_per_database",
             )
@@ -139,8 +164,26 @@ class Backup(Job):
             ("restore_backup", "Can restore backups"),
         ]
 
+    # The store that this instance is read from; empty for the first one that has it. Not in the database.
+    reads_from = ""
+
     def __str__(self) -> str:
         return f"{self.environment_slug}/{self.database_name} #{self.pk}"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether tables were left out on purpose."""
+        return bool(self.selection.get("only") or self.selection.get("without"))
+
+    @property
+    def was_missed(self) -> bool:
+        """Whether it was taken late, because no worker was there when it was due."""
+        return self.scheduled_for is not None and self.requested_at - self.scheduled_for > LATE
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it came from elsewhere: what it holds is nobody's whom we know."""
+        return self.trigger == Trigger.IMPORT or "origin" in self.metadata
 
     @property
     def status(self) -> str:
@@ -152,6 +195,50 @@ class Backup(Job):
         if self.proven_at is not None:
             return "proven"
         return "verified" if self.verified_at is not None else "done"
+
+
+class BackupCopy(Job):
+    """The files of one backup in one store: to be copied there, there and read back, or not there and why."""
+
+    backup = models.ForeignKey(Backup, on_delete=models.CASCADE, related_name="copies")
+    store = models.CharField(max_length=40)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    # When all of its bytes were last read and were those that were written.
+    read_back_at = models.DateTimeField(null=True, blank=True)
+    damaged_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["backup", "store"], name="one_copy_per_store")]
+
+    def __str__(self) -> str:
+        return f"{self.backup} in {self.store}"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the backup can be read from there, as far as the portal knows."""
+        return self.state == State.DONE and self.damaged_at is None
+
+
+class StoreState(models.Model):
+    """What was last found out about one store; written by backups.store_records."""
+
+    name = models.CharField(max_length=40, unique=True)
+    tested_at = models.DateTimeField(null=True, blank=True)
+    is_usable = models.BooleanField(null=True, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+    error_at = models.DateTimeField(null=True, blank=True)
+    compared_at = models.DateTimeField(null=True, blank=True)
+    # Names of files that belong to no backup, and numbers of backups whose file is not there.
+    orphans = models.JSONField(default=list, blank=True)
+    missing = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Verification(Job):
@@ -171,7 +258,7 @@ class Verification(Job):
     kind = models.CharField(max_length=6, choices=Kind.choices)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     detail = models.CharField(max_length=500, blank=True)
-    # Of verify: sha256, bytes, plain_bytes. Of prove: server, tables, rows, different (a list), notes (a list).
+    # Of verify: sha256, bytes, plain_bytes. Of prove: see backups.verify.Proof.as_json_object.
     compared = models.JSONField(default=dict, blank=True)
     # Where the scratch database was made: {"server": "proof" or "own", "database", "role": may be missing}.
     scratch = models.JSONField(default=dict, blank=True)
@@ -190,6 +277,26 @@ class Verification(Job):
         return f"{self.kind} of {self.backup}"
 
 
+class ProofAssertion(models.Model):
+    """A question of the owner's that every restored copy of a database has to answer with true."""
+
+    database = models.ForeignKey("readiness.Database", on_delete=models.CASCADE, related_name="proof_assertions")
+    name = models.CharField(max_length=80, help_text="What it says, for example: orders of the last day.")
+    sql = models.TextField(
+        "SQL",
+        max_length=2000,
+        help_text="One query that gives true or false, run read-only in the scratch database. "
+        "current_setting('preflight.taken_at')::timestamptz is the moment of the backup.",
+    )
+
+    class Meta:
+        ordering = ["database_id", "id"]
+        constraints = [models.UniqueConstraint(fields=["database", "name"], name="proof_assertion_once")]
+
+    def __str__(self) -> str:
+        return f"{self.database}: {self.name}"
+
+
 class Restore(Job):
     """One restore of a backup: into a new database, or in the place of one that is kept for a while; or its undoing."""
 
@@ -197,6 +304,7 @@ class Restore(Job):
         NEW = "new", "Into a new database"
         REPLACE = "replace", "In the place of the database in use"
         UNDO = "undo", "Back to the database before"
+        SIDE = "side", "Tables into a schema beside"
 
     backup = models.ForeignKey(Backup, on_delete=models.CASCADE, related_name="restores")
     mode = models.CharField(max_length=7, choices=Mode.choices, default=Mode.NEW)
@@ -205,6 +313,9 @@ class Restore(Job):
         "readiness.Database", on_delete=models.SET_NULL, null=True, blank=True, related_name="incoming_restores"
     )
     target_database = models.CharField(max_length=63)
+    # Of a restore into a schema beside: its name, and the "schema.table"s that go there.
+    side_schema = models.CharField(max_length=63, blank=True)
+    chosen_tables = models.JSONField(default=list, blank=True)
     masking_sql = models.TextField(blank=True, help_text="Runs in one transaction before anybody can connect.")
     safety_backup = models.ForeignKey(Backup, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     skips_safety_backup = models.BooleanField(default=False)
@@ -241,7 +352,14 @@ class Restore(Job):
 
     def __str__(self) -> str:
         verb = {self.Mode.REPLACE: "in the place of", self.Mode.UNDO: "undone in"}.get(self.Mode(self.mode), "into")
-        return f"{self.backup} {verb} {self.target_database}"
+        return f"{self.backup} {verb} {self.target_shown}"
+
+    @property
+    def target_shown(self) -> str:
+        """Where it goes, for people: a database, or a schema in one."""
+        if self.mode == self.Mode.SIDE:
+            return f"{self.target_database}, schema {self.side_schema}"
+        return self.target_database
 
     @property
     def is_waiting(self) -> bool:
@@ -275,6 +393,36 @@ class BackupSchedule(models.Model):
     cron = models.CharField(max_length=100, default="30 2 * * *", validators=[validate_cron])
     time_zone = models.CharField(max_length=60, default="UTC", validators=[validate_time_zone])
     is_enabled = models.BooleanField("enabled", default=True)
+
+    covers_server = models.BooleanField(
+        "all databases of this server",
+        default=False,
+        help_text="New ones are picked up by the next run. Templates and those that take no connections are left out.",
+    )
+    skip_databases = models.TextField("except", blank=True, help_text="Names of databases, one a line.")
+    only = models.TextField(
+        "only",
+        blank=True,
+        help_text="Schemas, or tables as schema.table, one a line. Empty for all. Quote a name that holds a dot.",
+    )
+    without = models.TextField("without", blank=True, help_text="Schemas or tables that are left out, one a line.")
+    with_globals = models.BooleanField(
+        "roles and settings of the server", default=False, help_text="pg_dumpall --globals-only, beside each backup."
+    )
+    stores = models.JSONField("stores", default=list, blank=True)
+    retries = models.PositiveSmallIntegerField(
+        "retries", default=3, validators=[MaxValueValidator(10)], help_text="Of failures that can pass by themselves."
+    )
+    jitter_minutes = models.PositiveSmallIntegerField(
+        "start within, in minutes",
+        default=0,
+        validators=[MaxValueValidator(720)],
+        help_text="Each run starts at a random moment within so many minutes, so that not all start at once.",
+    )
+    quiet_from = models.TimeField(
+        "no start from", null=True, blank=True, help_text="Between the two no backup starts: it waits for the end."
+    )
+    quiet_until = models.TimeField("no start until", null=True, blank=True)
     keep_last = models.PositiveIntegerField("keep the last", null=True, blank=True, help_text="Backups, by number.")
     keep_days = models.PositiveIntegerField("keep for days", null=True, blank=True)
     keep_hourly = models.PositiveIntegerField("hourly", null=True, blank=True)
@@ -286,7 +434,10 @@ class BackupSchedule(models.Model):
         "at most, in MB", null=True, blank=True, help_text="All of its backups together; the oldest go first."
     )
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The moment of the expression behind next_run_at, which jitter and a quiet window may have moved.
+    due_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    problem = models.CharField(max_length=500, blank=True, editable=False, help_text="Why the last run began nothing.")
 
     class Meta:
         ordering = ["database_id", "id"]
@@ -296,3 +447,19 @@ class BackupSchedule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.database}: {self.cron} ({self.time_zone})"
+
+    def clean(self) -> None:
+        """Raises ValidationError for what only all fields together can tell."""
+        if (self.quiet_from is None) != (self.quiet_until is None):
+            raise ValidationError({"quiet_until": "Give both ends of the time in which no backup starts, or neither."})
+        if self.quiet_from is not None and self.quiet_from == self.quiet_until:
+            raise ValidationError({"quiet_until": "The time in which no backup starts must leave some time over."})
+        for name, text in (("only", {"only": self.only}), ("without", {"only": self.only, "without": self.without})):
+            try:
+                parse_selection(**text)
+            except SelectionError as error:
+                raise ValidationError({name: str(error)}) from None
+        if unknown := [name for name in self.stores if name not in settings.BACKUP_STORE_CONFIGS]:
+            raise ValidationError({"stores": f"The settings know no backup store {unknown[0]}: choose others."})
+        if self.only and self.covers_server:
+            raise ValidationError({"only": "All databases of a server have no schemas in common: leave this empty."})

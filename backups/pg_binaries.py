@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 
 from backups.errors import ErrorCode, JobError
+from backups.models import Backup
 
 SYSTEM_ROOT = Path("/usr/lib/postgresql")
 HOMEBREW_ROOTS = (Path("/opt/homebrew/opt"), Path("/usr/local/opt"), Path("/home/linuxbrew/.linuxbrew/opt"))
@@ -35,6 +36,15 @@ class ClientBinaries:
     def pg_restore(self) -> Path:
         return self.bin_dir / "pg_restore"
 
+    @property
+    def pg_dumpall(self) -> Path:
+        return self.bin_dir / "pg_dumpall"
+
+    def find(self, program: str) -> Path | None:
+        """Another program beside them, None where the package left it out."""
+        path = self.bin_dir / program
+        return path if os.access(path, os.X_OK) else None
+
 
 def find_client(major: int) -> ClientBinaries:
     """The client programs of the server's own major, since no other reads and writes all of it.
@@ -52,6 +62,36 @@ def find_client(major: int) -> ClientBinaries:
         f"The server runs PostgreSQL {major} and the portal's machine has client programs of {have}: "
         f"install the package postgresql-client-{major}.",
     )
+
+
+def find_dump_client(major: int) -> tuple[ClientBinaries, str]:
+    """The client programs to dump a server of that major with, and a warning where they are not of its own.
+
+    pg_dump reads older servers, never newer ones. Of those that can the highest is taken, since it knows most. What it
+    writes can only be restored with, and into, its own major or newer. Raises JobError (CLIENT_MISSING).
+    """
+    try:
+        return find_client(major), ""
+    except JobError:
+        newer = [client for client in list_clients() if client.major > major]
+        if not newer:
+            raise
+    client = max(newer, key=lambda each: each.major)
+    return client, (
+        f"pg_dump {client.major} was used, because client programs of {major} are missing: this backup can only be "
+        f"restored into PostgreSQL {client.major} or newer. Install the package postgresql-client-{major}."
+    )
+
+
+def find_reader(backup: Backup) -> ClientBinaries:
+    """The client programs that read the backup's archive. Raises JobError (CLIENT_MISSING)."""
+    return find_client(archive_major(int(backup.metadata["server_version_num"]), backup.tool_version))
+
+
+def archive_major(server_version_num: int, tool_version: str) -> int:
+    """The major that pg_restore, and the server it restores into, must at least have: pg_dump's, else the server's."""
+    found = re.match(r"\d+", tool_version)
+    return max(server_version_num // 10000, int(found[0]) if found else 0)
 
 
 def list_clients() -> Iterator[ClientBinaries]:

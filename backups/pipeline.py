@@ -48,12 +48,19 @@ class ReadBack:
     problem: ErrorCode | None = None
 
 
-def write_stream(source: IO[bytes], target: IO[bytes], recipients: Sequence[Any], level: int) -> Written:
+def write_stream(
+    source: IO[bytes],
+    target: IO[bytes],
+    recipients: Sequence[Any],
+    level: int,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Written:
     """Compress and encrypt all of ``source`` into ``target``. Raises what either of them raises.
 
+    ``on_bytes`` hears how many bytes of ``source`` have passed so far.
     The end of ``source`` does not mean that it ended well: ask the process behind it.
     """
-    counted = _CountingReader(source)
+    counted = _CountingReader(source, on_bytes)
     compressor = _build_compressor(level)
     hashed = _HashingWriter(target)
     try:
@@ -89,9 +96,9 @@ def read_stream(
     return ReadBack(hashed.count, hashed.hexdigest(), plain.count, problem)
 
 
-def hash_stream(source: IO[bytes]) -> tuple[int, str]:
-    """Size and sha256 of all that ``source`` gives."""
-    hashed = _HashingReader(source)
+def hash_stream(source: IO[bytes], on_bytes: Callable[[int], None] | None = None) -> tuple[int, str]:
+    """Size and sha256 of all that ``source`` gives; ``on_bytes`` as of `read_stream`."""
+    hashed = _HashingReader(source, on_bytes)
     hashed.read_rest()
     return hashed.count, hashed.hexdigest()
 
@@ -120,8 +127,9 @@ class _Guarded:
 
 
 class _CountingReader:
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: IO[bytes], on_bytes: Callable[[int], None] | None) -> None:
         self._source = source
+        self._on_bytes = on_bytes
         self.count = 0
         self.error: BaseException | None = None
 
@@ -132,6 +140,8 @@ class _CountingReader:
             self.error = error
             raise
         self.count += len(data)
+        if self._on_bytes is not None:
+            self._on_bytes(self.count)
         return data
 
 

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from backups import servers
 from backups.errors import ErrorCode, JobError, explain_database_error
 from backups.models import Backup
+from backups.pg_binaries import archive_major
 from backups.servers import Server
 
 PROOF, OWN = "proof", "own"
@@ -44,6 +45,8 @@ class ProofServer:
 def choose_proof_server(backup: Backup, application_name: str) -> ProofServer:
     """The proof server, or the database's own where its owner chose that. Raises JobError: NOT_PROVABLE and others."""
     may_use_own = backup.database is not None and backup.database.prove_on_own_server
+    # A dump from elsewhere was never in use on any server of ours.
+    is_nobodys = backup.database is None and backup.is_foreign
     objections = []
     for kind in (PROOF, OWN) if may_use_own else (PROOF,):
         try:
@@ -52,7 +55,7 @@ def choose_proof_server(backup: Backup, application_name: str) -> ProofServer:
         except JobError as error:
             objections.append(error)
             continue
-        if reason := object_to(backup, facts, server.place.server, may_use_own=may_use_own):
+        if reason := object_to(backup, facts, server.place.server, may_use_own=may_use_own or is_nobodys):
             objections.append(JobError(ErrorCode.NOT_PROVABLE, reason))
             continue
         return ProofServer(kind, server, facts)
@@ -61,13 +64,13 @@ def choose_proof_server(backup: Backup, application_name: str) -> ProofServer:
 
 def find_server(kind: str, backup: Backup) -> Server:
     """The server that a recorded "proof" or "own" means. Raises JobError."""
-    return servers.own_server(backup.database) if kind == OWN else servers.proof_server()
+    return servers.server_of_backup(backup) if kind == OWN else servers.proof_server()
 
 
 def object_to(backup: Backup, facts: ServerFacts, where: str, *, may_use_own: bool) -> str:
     """Why the backup cannot be proven on that server, and what to do; empty when it can."""
     metadata: Mapping[str, Any] = backup.metadata
-    major = int(metadata["server_version_num"]) // 10000
+    major = archive_major(int(metadata["server_version_num"]), backup.tool_version)
     elsewhere = f"set PROOF_DATABASE_URL to a PostgreSQL {major} server other than the database's own"
     own = backup.snapshot.get("system_identifier")
     if not may_use_own and (own is None or facts.system_identifier is None):

@@ -48,21 +48,25 @@ def preview(schedule: BackupSchedule, now: datetime) -> list[Previewed]:
         .annotate(is_needed=Exists(undoable))
         .defer("tables", "metadata")
     }
-    candidates = [
-        Candidate(
-            id=backup.pk,
-            taken_at=backup.taken_at or backup.requested_at,
-            bytes=backup.bytes or 0,
-            is_proven=backup.proven_at is not None and backup.damaged_at is None,
-            is_damaged=backup.damaged_at is not None,
-            pin=backup.pin_reason,
-            is_needed=backup.is_needed,
+    databases: dict[tuple[int | None, str], list[Candidate]] = {}
+    for backup in backups.values():
+        databases.setdefault((backup.database_id, backup.sibling), []).append(
+            Candidate(
+                id=backup.pk,
+                taken_at=backup.taken_at or backup.requested_at,
+                bytes=backup.bytes or 0,
+                is_proven=backup.proven_at is not None and backup.damaged_at is None,
+                is_damaged=backup.damaged_at is not None,
+                pin=backup.pin_reason,
+                is_needed=backup.is_needed,
+            )
         )
-        for backup in backups.values()
-    ]
+    # A schedule of a whole server keeps so many of each database.
+    policy = read_policy(schedule)
     return [
         Previewed(backups[decision.id], decision)
-        for decision in decide(read_policy(schedule), candidates, now, schedule.time_zone)
+        for candidates in databases.values()
+        for decision in decide(policy, candidates, now, schedule.time_zone)
     ]
 
 

@@ -17,14 +17,20 @@ from psycopg.rows import TupleRow, tuple_row
 
 from backups import leftovers, pg_commands
 from backups.errors import ErrorCode, JobError, Place, explain_database_error
-from backups.models import Restore
+from backups.models import Backup, Restore
 from portal.secrets import SecretError
 from readiness.models import Database
 
 CONNECT_TIMEOUT_SECONDS = 10
 _MAINTENANCE_DATABASES = ("postgres", "template1")
 # A peer that vanished (a cut cable, a dropped firewall state) is noticed within a minute.
-_KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+_KEEPALIVES = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    # In milliseconds, for bytes on the way: keepalives are sent only while nothing is.
+    "tcp_user_timeout": "60000",
+}
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,15 @@ def own_server(database: Database | None) -> Server:
         raise JobError(ErrorCode.BAD_CONNECTION, str(error)) from None
 
 
+def server_of_backup(backup: Backup) -> Server:
+    """The database that a backup is of. Raises JobError."""
+    server = own_server(backup.database)
+    return server.with_database(backup.sibling) if backup.sibling else server
+
+
 def server_of_restore(job: Restore) -> Server:
     """The server that a restore goes to. Raises JobError."""
-    return own_server(job.target or job.backup.database)
+    return own_server(job.target) if job.target else server_of_backup(job.backup)
 
 
 def find_maintenance(server: Server, application_name: str, *, or_own: bool = False) -> Server:

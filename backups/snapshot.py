@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,11 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from backups.checksums import checksum_tables
 from backups.errors import ErrorCode, JobError, Place, explain_database_error
+from backups.names import name_table
+from backups.pg_commands import EVERYTHING
+from backups.selection import Selection
 from backups.servers import Server, read_system_identifier, read_timeline
 
 _SQL = Path(__file__).with_name("sql")
@@ -22,6 +26,7 @@ _SQL = Path(__file__).with_name("sql")
 _ADVISORY_LOCK = (0x50464C54, 1)
 # A little less than what pg_dump is given, because only the count can name the table that is locked.
 LOCK_TIMEOUT = "9s"
+_NAMESPACES = "SELECT nspname FROM pg_catalog.pg_namespace"
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class SnapshotFacts:
     catalog_row: dict[str, Any]
     extensions: list[dict[str, str]]
     roles: list[str]
+    owner: str
+    not_valid: list[str]
 
     @property
     def major(self) -> int:
@@ -77,6 +84,9 @@ class SnapshotFacts:
             "collation_version": row.get("datcollversion"),
             "extensions": self.extensions,
             "roles": self.roles,
+            "owner": self.owner,
+            "connection_limit": row.get("datconnlimit"),
+            "not_valid": self.not_valid,
             "server_version_num": self.server_version_num,
             "database_size_bytes": self.database_size_bytes,
             "is_standby": self.is_standby,
@@ -93,9 +103,50 @@ class HeldSnapshot:
         self._connection = connection
         self._place = place
 
-    def count_rows(self, on_table: Callable[[str], None] | None = None) -> dict[str, int]:
-        """Rows of every table as the snapshot sees them. Raises JobError, which names a table that is locked."""
-        return count_rows(self._connection, self._place, on_table)
+    def count_rows(
+        self, on_table: Callable[[str], None] | None = None, selection: Selection = EVERYTHING
+    ) -> dict[str, int]:
+        """Rows of every selected table as the snapshot sees them. Raises JobError, which names a locked table."""
+        return count_rows(self._connection, self._place, on_table, selection)
+
+    def resolve(self, selection: Selection) -> Selection:
+        """The selection with the partitions of its tables. Raises JobError for a wanted name that is not there."""
+        if selection.is_everything:
+            return selection
+        try:
+            tables = self._connection.execute(_read_sql("partitions")).fetchall()
+            schemas = {str(row[0]) for row in self._connection.execute(_NAMESPACES).fetchall()}
+        except psycopg.Error as error:
+            raise explain_database_error(error, self._place) from None
+        there = {(str(schema), str(table)) for schema, table, _, _ in tables}
+        absent = [name for name in sorted(selection.only_schemas) if name not in schemas]
+        absent += [name_table(*each) for each in sorted(selection.only_tables) if each not in there]
+        if absent:
+            raise JobError(
+                ErrorCode.NOT_SELECTABLE,
+                f"{self._place.database} has no {absent[0]}, which the schedule names: correct what it backs up.",
+            )
+        partitions: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for schema, table, part_schema, part in tables:
+            if part is not None:
+                partitions.setdefault((str(schema), str(table)), []).append((str(part_schema), str(part)))
+        return selection.with_partitions(partitions)
+
+    def may_read_passwords(self) -> bool:
+        """Whether the role sees the hashes of roles' passwords."""
+        query = "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
+        try:
+            row = self._connection.execute(query).fetchone()
+        except psycopg.Error as error:
+            raise explain_database_error(error, self._place) from None
+        return bool(row and row[0])
+
+    def checksum_tables(self, under_bytes: int, only: Collection[str]) -> dict[str, str]:
+        """Checksums of the small ones among ``only`` as the snapshot sees them. Raises JobError."""
+        try:
+            return checksum_tables(self._connection, under_bytes, only)
+        except psycopg.Error as error:
+            raise explain_database_error(error, self._place) from None
 
     def interrupt(self) -> None:
         """From another thread: make a count that runs or waits end with an error."""
@@ -153,6 +204,7 @@ def _begin(connection: psycopg.Connection[Any]) -> SnapshotFacts | None:
         facts = _one(cursor)
         cursor.execute(_read_sql("requirements"))
         facts.update(_one(cursor))
+        facts["not_valid"] = [row["what"] for row in cursor.execute(_read_sql("not_valid")).fetchall()]
     facts["server_version"] = str(facts["server_version"]).split()[0]
     return SnapshotFacts(
         **facts,
@@ -163,17 +215,23 @@ def _begin(connection: psycopg.Connection[Any]) -> SnapshotFacts | None:
 
 
 def count_rows(
-    connection: psycopg.Connection[Any], place: Place, on_table: Callable[[str], None] | None = None
+    connection: psycopg.Connection[Any],
+    place: Place,
+    on_table: Callable[[str], None] | None = None,
+    selection: Selection = EVERYTHING,
+    schema: str | None = None,
 ) -> dict[str, int]:
-    """{"schema.table": rows} of every table that a dump holds. Raises JobError."""
+    """{"schema.table": rows} of every table that a dump of the selection holds, or of one schema. Raises JobError."""
     counts: dict[str, int] = {}
     current = ""
     try:
-        for schema, table in connection.execute(_read_sql("tables")).fetchall():
-            current = name_table(schema, table)
+        for namespace, table in connection.execute(_read_sql("tables")).fetchall():
+            if schema not in {None, namespace} or not selection.holds(namespace, table):
+                continue
+            current = name_table(namespace, table)
             if on_table is not None:
                 on_table(current)
-            query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
+            query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(namespace, table))
             row = connection.execute(query).fetchone()
             counts[current] = int(row[0]) if row else 0
     except psycopg.errors.LockNotAvailable:
@@ -185,11 +243,6 @@ def count_rows(
     except psycopg.Error as error:
         raise explain_database_error(error, place) from None
     return counts
-
-
-def name_table(schema: str, table: str) -> str:
-    """ "schema.table", quoted as SQL would where a dot or a quote in a name would make that ambiguous."""
-    return ".".join('"' + part.replace('"', '""') + '"' if set(part) & {".", '"'} else part for part in (schema, table))
 
 
 def _one(cursor: psycopg.Cursor[dict[str, Any]]) -> dict[str, Any]:

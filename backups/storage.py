@@ -1,25 +1,25 @@
-"""Writes artifacts and manifests into STORAGES["backups"], so that a name there is always a whole file."""
+"""Names, finds, checks and deletes artifacts and their manifests, in whatever stores they are; writes those files."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 import re
 import secrets
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from django.core.files.storage import FileSystemStorage, storages
+from backups import stores
+from backups.errors import ErrorCode, JobError
+from backups.store_config import LOCAL
+from backups.stores import DirectoryStore, NewFile, Store
 
-from backups.errors import ErrorCode, JobError, explain_store_error
-
-PART = ".part"
+ENDING = ".dump.zst.age"
+GLOBALS_ENDING = ".globals.sql.zst.age"
 MANIFEST = ".manifest.json"
 
 
@@ -27,172 +27,120 @@ def name_artifact(environment_slug: str, database_name: str, backup_id: int, at:
     """A name that no other backup ever has: SLUG/TIME-DATABASE-ID-RANDOM.dump.zst.age."""
     stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     unique = f"{backup_id}-{secrets.token_hex(4)}"
-    return f"{_plain(environment_slug)}/{stamp}-{_plain(database_name)}-{unique}.dump.zst.age"
+    return f"{_plain(environment_slug)}/{stamp}-{_plain(database_name)}-{unique}{ENDING}"
+
+
+def name_globals(artifact: str) -> str:
+    """The name of the server's roles and settings beside an artifact."""
+    return artifact.removesuffix(ENDING) + GLOBALS_ENDING
 
 
 def artifact_path(name: str) -> Path:
-    """Where the artifact is on this machine. Refuses names that lead out of the store."""
-    return Path(_store().path(name)).resolve()
+    """Where the artifact is in the local store. Refuses names that lead out of the store."""
+    return stores.local_store().path(name)
 
 
 def manifest_path(name: str) -> Path:
-    """Where the artifact's manifest is."""
-    path = artifact_path(name)
-    return path.with_name(path.name + MANIFEST)
+    """Where the artifact's manifest is in the local store."""
+    return artifact_path(name + MANIFEST)
 
 
 def store_directory() -> Path:
-    """The store's own directory, made 0700 when it is missing. Raises JobError."""
-    directory = Path(_store().location)
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain_store_error(error, str(directory)) from None
-    return directory
-
-
-def free_bytes() -> int:
-    """Free space of the store in bytes. Raises JobError."""
-    directory = store_directory()
-    try:
-        return shutil.disk_usage(directory).free
-    except OSError as error:
-        raise explain_store_error(error, str(directory)) from None
-
-
-@dataclass
-class NewArtifact:
-    """A file being written; it gets its name by ``seal`` only."""
-
-    name: str
-    file: IO[bytes]
-    part: Path
-    path: Path
-
-    def seal(self) -> None:
-        """Make what was written durable, then give it its name. Raises JobError."""
-        try:
-            self.file.flush()
-            os.fsync(self.file.fileno())
-            self.part.rename(self.path)
-            _sync_directory(self.path.parent)
-        except OSError as error:
-            raise explain_store_error(error, str(self.path.parent)) from None
+    """The local store's own directory, made 0700 when it is missing. Raises JobError."""
+    return stores.local_store().make_directory()
 
 
 @contextmanager
-def new_artifact(name: str) -> Iterator[NewArtifact]:
-    """A `.part` file of mode 0600 to write to; gone after the block unless it was sealed. Raises JobError."""
-    path = artifact_path(name)
-    part = path.with_name(path.name + PART)
-    store_directory()
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise explain_store_error(error, str(path.parent)) from None
-    file = os.fdopen(descriptor, "wb", buffering=0)
-    try:
-        yield NewArtifact(name, _Whole(file), part, path)  # type: ignore[arg-type]
-    finally:
-        file.close()
-        part.unlink(missing_ok=True)
+def new_artifact(name: str, store: DirectoryStore | None = None) -> Iterator[NewFile]:
+    """A `.part` file to write to, in the local store or the directory given; gone unless sealed. Raises JobError."""
+    with (store or stores.local_store()).new_file(name) as new:
+        yield new
 
 
-def write_manifest(name: str, content: Mapping[str, Any]) -> str:
+def write_manifest(name: str, content: Mapping[str, Any], store: Store | None = None) -> str:
     """Write the manifest beside its artifact, atomically; the sha256 of its bytes. Raises JobError."""
-    data = (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    path = manifest_path(name)
-    part = path.with_name(path.name + PART)
-    try:
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-        _sync_directory(path.parent)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise explain_store_error(error, str(path.parent)) from None
+    data = render_manifest(content)
+    (store or stores.local_store()).put(name + MANIFEST, io.BytesIO(data))
     return hashlib.sha256(data).hexdigest()
 
 
-def check_manifest(name: str, sha256: str) -> None:
-    """Raises JobError (ARTIFACT_MISSING or ARTIFACT_DAMAGED) unless the manifest is the one that was written."""
-    path = manifest_path(name)
+def render_manifest(content: Mapping[str, Any]) -> bytes:
+    """The bytes of a manifest."""
+    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def check_manifest(name: str, sha256: str, store: str = "") -> None:
+    """Raises JobError (ARTIFACT_MISSING or ARTIFACT_DAMAGED) unless the manifest is the one that was written.
+
+    In the store of that name, else in the first that has it.
+    """
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:
+        found = _find(name + MANIFEST, store)
+        data = found.read_bytes(name + MANIFEST)
+    except JobError as error:
+        if error.code != ErrorCode.ARTIFACT_MISSING:
+            raise
+        where = artifact_address(name + MANIFEST, store)
         raise JobError(
-            ErrorCode.ARTIFACT_MISSING, f"The manifest {path} is missing: put it back from a copy of the store."
+            ErrorCode.ARTIFACT_MISSING, f"The manifest {where} is missing: put it back from a copy of the store."
         ) from None
-    except OSError as error:
-        raise explain_store_error(error, str(path)) from None
-    if found != sha256:
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise JobError(
             ErrorCode.ARTIFACT_DAMAGED,
-            f"The manifest {path} is not what was written: put it back from a copy of the store.",
+            f"The manifest {found.address(name + MANIFEST)} is not what was written: "
+            "put it back from a copy of the store.",
         )
 
 
-def open_artifact(name: str) -> IO[bytes]:
-    """The artifact, opened for reading. Raises JobError when it is missing."""
-    path = artifact_path(name)
-    try:
-        return path.open("rb", buffering=0)
-    except FileNotFoundError:
-        raise JobError(
-            ErrorCode.ARTIFACT_MISSING,
-            f"The artifact {path} is missing: is the store mounted? Otherwise put the file back from a copy.",
-        ) from None
-    except OSError as error:
-        raise explain_store_error(error, str(path)) from None
+def open_artifact(name: str, store: str = "") -> IO[bytes]:
+    """The artifact, opened for reading, in the store of that name, else in the first that has it. Raises JobError."""
+    return _find(name, store).open(name)
 
 
-def delete_artifact(name: str) -> None:
-    """Remove an artifact, its manifest and whatever was half written of either; harmless when they are gone."""
+def artifact_address(name: str, store: str = "") -> str:
+    """Where the artifact is, for people; opens nothing."""
+    return stores.describe_address(store or LOCAL, name)
+
+
+def delete_artifact(name: str, in_stores: Iterable[str] | None = None) -> None:
+    """Remove an artifact with all that belongs to it, wherever it may be; harmless when it is gone. Raises JobError.
+
+    A store that cannot be reached does not keep the others from being cleared.
+    """
     if not name:
         return
-    for path in (artifact_path(name), manifest_path(name)):
-        path.with_name(path.name + PART).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+    first: JobError | None = None
+    names = list(in_stores) if in_stores is not None else stores.list_stores()[:1]
+    for store in ["", *names]:
+        try:
+            opened: Store = stores.open_store(store) if store else stores.spool()
+            # The manifest first: a file without one is an orphan, one with it would look like a backup.
+            for each in (name + MANIFEST, name_globals(name), name):
+                opened.delete(each)
+        except JobError as error:
+            first = first or error
+    if first is not None:
+        raise first
 
 
-class _Whole:
-    """An unbuffered file whose write always writes all of it."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def write(self, data: bytes) -> int:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-        return len(data)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def fileno(self) -> int:
-        return int(self._file.fileno())
-
-
-def _store() -> FileSystemStorage:
-    store = storages["backups"]
-    assert isinstance(store, FileSystemStorage)  # noqa: S101  the local store is the only kind so far
-    return store
+def _find(name: str, store: str) -> Store:
+    """The store to read from: the one named, else the first that has the file; the local one says what is missing."""
+    if store:
+        return stores.open_store(store)
+    candidates = stores.list_stores()
+    unreachable: JobError | None = None
+    for candidate in candidates:
+        try:
+            opened = stores.open_store(candidate)
+            if opened.has(name):
+                return opened
+        except JobError as error:
+            unreachable = unreachable or error
+    if unreachable is not None:
+        raise unreachable
+    return stores.open_store(candidates[0])
 
 
 def _plain(text: str) -> str:
     """Only what is safe in a file name: the text was typed by somebody."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text).lstrip(".")[:60] or "_"
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,24 +1,28 @@
-"""Compares the store with the catalogue, rebuilds the catalogue from a store, and exports plain archives."""
+"""Compares stores with the catalogue, rebuilds the catalogue from a store, and exports plain archives."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 
-from backups import age_keys, pipeline, restoring, storage
-from backups.errors import RequestError, explain_store_error
-from backups.models import Backup, State, Trigger
+from backups import age_keys, copying, pipeline, restoring, storage, stores
+from backups.errors import JobError, RequestError, explain_store_error
+from backups.models import Backup, BackupCopy, State, Trigger
+from backups.store_config import LOCAL
+from backups.stores import Store
 from portal import audit
 from readiness.models import Database, Environment
 
-_ENDING = ".dump.zst.age"
 _TEXTS = ("environment", "database", "artifact", "sha256", "tool")
 
 
@@ -39,50 +43,99 @@ class Rebuilt:
     refused: tuple[str, ...]
 
 
-def compare_store() -> StoreDifference:
-    """Look at every name; nothing is changed, least of all deleted. Raises JobError."""
-    names = {name for name in _list_names(storage.store_directory()) if name.endswith(_ENDING)}
-    done = Backup.objects.filter(state=State.DONE, expired_at__isnull=True).defer("tables", "metadata")
+def compare_store(name: str = LOCAL) -> StoreDifference:
+    """Look at every name in one store; nothing is changed, least of all deleted. Raises JobError."""
+    names = set(stores.open_store(name).list_names())
+    artifacts = {_artifact_of(each) for each in names} - {""}
     known = set(Backup.objects.exclude(artifact="").values_list("artifact", flat=True))
-    missing = tuple(backup for backup in done if backup.artifact not in names)
-    return StoreDifference(tuple(sorted(names - known)), missing)
+    is_there = Q(copies__store=name, copies__state=State.DONE)
+    if name == LOCAL:
+        is_there |= Q(copies__isnull=True)
+    done = Backup.objects.filter(state=State.DONE, expired_at__isnull=True)
+    expected = done.filter(is_there).distinct().defer("tables", "metadata")
+    missing = tuple(backup for backup in expected if backup.artifact not in names)
+    return StoreDifference(tuple(sorted(artifacts - known)), missing)
 
 
-def rebuild_catalogue(actor_name: str) -> Rebuilt:
+def rebuild_catalogue(actor_name: str, name: str = LOCAL) -> Rebuilt:
     """Add a row for every manifest in the store that has none, and link rows to databases that exist again.
 
-    Rows that are there are never changed otherwise. Nothing is taken as verified: that is for a verify to say.
-    Raises JobError.
+    A backup that has a row gets its copy in this store noted. Rows are never changed otherwise. Nothing is taken as
+    verified: that is for a verify to say. Raises JobError.
     """
-    directory = storage.store_directory()
+    store = stores.open_store(name)
     added, refused = [], []
-    known = set(Backup.objects.exclude(artifact="").values_list("artifact", flat=True))
-    for name in sorted(_list_names(directory)):
-        if not name.endswith(_ENDING + storage.MANIFEST) or name.removesuffix(storage.MANIFEST) in known:
+    known = {backup.artifact: backup for backup in Backup.objects.exclude(artifact="").defer("tables", "metadata")}
+    names = set(store.list_names())
+    for manifest in sorted(names):
+        artifact = manifest.removesuffix(storage.MANIFEST)
+        if not manifest.endswith(storage.ENDING + storage.MANIFEST):
+            continue
+        if artifact in known:
+            _note_copy(known[artifact], name, is_there=artifact in names)
             continue
         try:
-            backup = _read_manifest(directory, name)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            refused.append(f"{name} is not a manifest that can be used ({type(error).__name__}).")
+            backup = _read_manifest(store, manifest)
+        except (ValueError, KeyError, TypeError) as error:
+            refused.append(f"{manifest} is not a manifest that can be used ({type(error).__name__}).")
             continue
-        if not (directory / backup.artifact).is_file():
-            refused.append(f"{name} has no artifact beside it.")
+        except JobError as error:
+            refused.append(error.sentence)
+            continue
+        if backup.artifact not in names:
+            refused.append(f"{manifest} has no artifact beside it.")
             continue
         with transaction.atomic():
+            backup.stores = [name]
             backup.save(force_insert=True)
-            subject = f"{backup} from {name}"
+            _note_copy(backup, name, is_there=True)
+            subject = f"{backup} from {manifest}"
             audit.record("rebuilt the catalogue row of", actor_name=actor_name, subject=subject)
         added.append(backup)
     return Rebuilt(tuple(added), _link_databases(), tuple(refused))
 
 
+def _note_copy(backup: Backup, store: str, *, is_there: bool) -> None:
+    """Only a manifest's word for it: the copy counts as there, and not as read back."""
+    if is_there and backup.state == State.DONE and not backup.copies.filter(store=store).exists():
+        BackupCopy.objects.create(
+            backup=backup, store=store, state=State.DONE, trigger=Trigger.COMMAND, finished_at=timezone.now()
+        )
+
+
+def _artifact_of(name: str) -> str:
+    """The artifact that a file in a store belongs to; empty for files that are none of ours."""
+    name = name.removesuffix(storage.MANIFEST)
+    if name.endswith(storage.GLOBALS_ENDING):
+        return name.removesuffix(storage.GLOBALS_ENDING) + storage.ENDING
+    return name if name.endswith(storage.ENDING) else ""
+
+
 def export_plain(backup: Backup, path: Path) -> int:
     """Write the archive decrypted and decompressed, for pg_restore; its size in bytes. Never overwrites.
 
-    Raises RequestError when the file is there already, JobError when the artifact is not whole.
+    From the first copy that is whole. Raises RequestError when the file is there already, JobError when none is.
     """
+    first: JobError | None = None
+    for name in _stores_to_read(backup):
+        backup.reads_from = name
+        try:
+            return _export(backup, path)
+        except JobError as error:
+            if error.code not in copying.TRY_ANOTHER:
+                raise
+            first = first or error
+    assert first is not None  # noqa: S101  there is at least one to read
+    raise first
+
+
+def _stores_to_read(backup: Backup) -> Sequence[str]:
+    return [copy.store for copy in copying.good_copies(backup)] or [""]
+
+
+def _export(backup: Backup, path: Path) -> int:
     identities = age_keys.load_identities()
-    with storage.open_artifact(backup.artifact) as source:
+    with storage.open_artifact(backup.artifact, backup.reads_from) as source:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
@@ -104,16 +157,9 @@ def export_plain(backup: Backup, path: Path) -> int:
     return read.plain_bytes
 
 
-def _list_names(directory: Path) -> list[str]:
-    try:
-        return [str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()]
-    except OSError as error:
-        raise explain_store_error(error, str(directory)) from None
-
-
-def _read_manifest(directory: Path, name: str) -> Backup:
+def _read_manifest(store: Store, name: str) -> Backup:
     """The row that a manifest describes. What is written there was written by somebody: all of it is checked."""
-    data = (directory / name).read_bytes()
+    data = store.read_bytes(name)
     found: dict[str, Any] = json.loads(data)
     if found["format"] != 1 or any(not isinstance(found[key], str) for key in _TEXTS):
         raise ValueError("format")
@@ -126,6 +172,7 @@ def _read_manifest(directory: Path, name: str) -> Backup:
         state=State.DONE,
         percent=100,
         trigger=Trigger.COMMAND,
+        sibling=str(found.get("sibling", ""))[:63],
         database_name=found["database"][:63],
         environment_slug=found["environment"][:60],
         environment_name=found["environment"][:80],
@@ -140,8 +187,27 @@ def _read_manifest(directory: Path, name: str) -> Backup:
         snapshot=snapshot,
         tables={str(table): int(rows) for table, rows in tables.items()},
         metadata=metadata,
+        selection={key: str(dict(found.get("selection", {})).get(key, "")) for key in ("only", "without")},
+        globals=_read_globals(found),
+        with_globals=bool(found.get("globals")),
+        warnings=[str(sentence)[:500] for sentence in list(found.get("warnings", []))],
         tool_version=found["tool"].removeprefix("pg_dump ")[:60],
     )
+
+
+def _read_globals(found: dict[str, Any]) -> dict[str, Any]:
+    given = dict(found.get("globals") or {})
+    if not given:
+        return {}
+    if given["artifact"] != storage.name_globals(found["artifact"]):
+        raise ValueError("globals")
+    return {
+        "artifact": given["artifact"],
+        "bytes": int(given["bytes"]),
+        "sha256": str(given["sha256"])[:64],
+        "plain_bytes": int(given["plain_bytes"]),
+        "has_passwords": bool(given["has_passwords"]),
+    }
 
 
 def _link_databases() -> int:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("http", "tls", "headers", "storing", "tick", "worker", "postgres_health", "growth", "backups")
+SCRIPTS = ("http", "tls", "headers", "storing", "tick", "worker", "postgres_health", "growth", "backups", "stores")
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def measure(ways: dict[str, Callable[[], float | None]]) -> list[Figure]:
     for _ in range(ROUNDS):
         for name, work in ways.items():
             before, began = _read_cpu(), time.perf_counter()
-            with _PeakMemory() as memory:
+            with PeakMemory() as memory:
                 size = work()
             seconds = time.perf_counter() - began
             figure = Figure(name, seconds, _read_cpu() - before, memory.peak_mb, size)
@@ -59,10 +59,13 @@ def _read_cpu() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-class _PeakMemory:
+class PeakMemory:
     """Samples the resident memory of this process's children, and what this process has grown by, 50 times a second."""
 
-    def __enter__(self) -> _PeakMemory:
+    def __init__(self, *, with_children: bool = True) -> None:
+        self._with_children = with_children
+
+    def __enter__(self) -> PeakMemory:
         self.peak_mb = 0.0
         self._base = _read_rss(os.getpid())
         self._stop = threading.Event()
@@ -77,7 +80,8 @@ class _PeakMemory:
     def _watch(self) -> None:
         while not self._stop.wait(0.02):
             total = max(0.0, _read_rss(os.getpid()) - self._base)
-            total += sum(_read_rss(pid) for pid in _list_children())
+            if self._with_children:
+                total += sum(_read_rss(pid) for pid in _list_children())
             self.peak_mb = max(self.peak_mb, total)
 
 
@@ -219,7 +223,7 @@ def show_backups(promises: Promises, peers: dict[str, Callable[[], float | None]
         taken.append(done)
         return float(done.bytes) / 1e6
 
-    figures = measure({**peers, "Preflight: snapshot, counts, zstd, age, sha256, fsync": take})
+    figures = measure({**peers, "Preflight: snapshot, counts, checksums, zstd, age, sha256, fsync": take})
     show("Take", figures)
     by_name = {figure.name: figure for figure in figures}
     default, ours = by_name[DEFAULT], figures[-1]
@@ -271,8 +275,8 @@ def show_restores(promises: Promises, work: Path, client: Any, portal: Any, back
         {
             "pg_restore -j2 of a plain file, not compared": restore_peer(2),
             "pg_restore -j1 of a plain file, not compared": restore_peer(1),
-            "Preflight prove: restore, count, compare, drop": prove,
-            "Preflight restore: restore, count, compare, rename": restore,
+            "Preflight prove: decrypt, restore, compare, pg_amcheck, drop": prove,
+            "Preflight restore: decrypt, restore, compare, rename": restore,
         }
     )
     show("Restore", [peer, single, proved, restored])

@@ -13,6 +13,9 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.utils.module_loading import import_string
 
+from backups import stores
+from backups.errors import JobError
+
 
 @register(Tags.security)
 def check_field_encryption_keys(app_configs: Any, **kwargs: Any) -> Iterable[CheckMessage]:
@@ -78,6 +81,16 @@ def check_var_directory(app_configs: Any, **kwargs: Any) -> Iterable[CheckMessag
                 hint="Give a directory that belongs to the account the portal runs as.",
                 id="preflight.E006",
             )
+
+
+@register(deploy=True)
+def check_backup_stores(app_configs: Any, **kwargs: Any) -> Iterable[CheckMessage]:
+    """Packages and secrets only: whether a store answers is for `backup stores --test` to say."""
+    for name in stores.list_stores():
+        try:
+            stores.open_store(name)
+        except JobError as error:
+            yield checks.Warning(error.sentence, hint="See docs/how-to/keep-backups-elsewhere.md.", id="preflight.W002")
 
 
 @register(Tags.security, deploy=True)

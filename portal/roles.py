@@ -30,6 +30,8 @@ _SEE_INSIDE = [
     "readiness.view_checklisttemplate",
     "readiness.view_templateversion",
     "backups.view_backup",
+    "backups.view_backupcopy",
+    "backups.view_storestate",
     "backups.view_verification",
     "backups.view_restore",
     "portal.view_auditevent",

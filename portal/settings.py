@@ -7,7 +7,9 @@ from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
+from backups.store_config import StoreConfigError, read_stores
 from portal import keys
 from portal.embedded_postgres import Cluster
 from portal.env import Env
@@ -152,6 +154,15 @@ STATIC_URL = "static/"
 STATIC_ROOT = Path(env.text("STATIC_ROOT", str(VAR_DIR / "static"), shown="`var/static`"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 BACKUP_STORE = Path(env.text("BACKUP_STORE", str(VAR_DIR / "backups"), shown="`var/backups`"))
+try:
+    BACKUP_STORE_CONFIGS = read_stores(env.text("BACKUP_STORES", shown="none but the directory"), BACKUP_STORE)
+except StoreConfigError as error:
+    raise ImproperlyConfigured(str(error)) from None
+BACKUP_DEFAULT_STORES = env.names("BACKUP_DEFAULT_STORES", "local")
+if not BACKUP_DEFAULT_STORES:
+    raise ImproperlyConfigured("BACKUP_DEFAULT_STORES is empty; give at least one store, such as local.")
+if unknown := sorted(set(BACKUP_DEFAULT_STORES) - BACKUP_STORE_CONFIGS.keys()):
+    raise ImproperlyConfigured(f"BACKUP_DEFAULT_STORES names {unknown[0]}, which BACKUP_STORES does not have.")
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -162,10 +173,7 @@ STORAGES = {
         },
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-    "backups": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": BACKUP_STORE, "file_permissions_mode": 0o600, "directory_permissions_mode": 0o700},
-    },
+    **{each.alias: each.as_storage() for each in BACKUP_STORE_CONFIGS.values()},
 }
 
 # Security: nothing inline, nothing from elsewhere, on every page, the admin included.
@@ -277,7 +285,14 @@ AGE_RECIPIENTS = env.names("AGE_RECIPIENTS", shown="the key in `var/keys/`")
 AGE_IDENTITY_FILE = env.text("AGE_IDENTITY_PATH", shown="`var/keys/age.txt`")
 BACKUP_ZSTD_LEVEL = env.number("BACKUP_ZSTD_LEVEL", 3, at_least=1, at_most=22)
 BACKUP_LEASE_SECONDS = env.number("BACKUP_LEASE_SECONDS", 30, at_least=10)
+# One handler, so that nothing that somebody uploads lies readable in /tmp.
+FILE_UPLOAD_HANDLERS = ["backups.uploads.PrivateUploadHandler"]
+CHECKSUM_TABLES_UNDER_MB = env.number("CHECKSUM_TABLES_UNDER_MB", 16)
 PROVE_EACH_UNDER_MB = env.number("PROVE_EACH_UNDER_MB", 5000)
+IMPORT_EXTENSIONS = env.names("IMPORT_EXTENSIONS", "pg_stat_statements")
+IMPORT_MAX_MB = env.number("IMPORT_MAX_MB", 10_000, at_least=1)
+RESTORE_JOBS = env.number("RESTORE_JOBS", 2, at_least=1, at_most=32)
+RESTORE_JOBS_FROM_MB = env.number("RESTORE_JOBS_FROM_MB", 50)
 RESTORE_NEEDS_APPROVAL = env.flag("RESTORE_NEEDS_APPROVAL", True)
 RESTORE_KEEP_OLD_DAYS = env.number("RESTORE_KEEP_OLD_DAYS", 7, at_least=1)
 PROOF_DATABASE_URL = env.text("PROOF_DATABASE_URL", shown="the portal's own database server")

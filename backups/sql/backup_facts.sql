@@ -4,7 +4,7 @@ newest_proof AS (
     SELECT d.environment_id, d.id, d.name, max(b.taken_at) AS taken_at
     FROM readiness_database AS d
     LEFT JOIN backups_backup AS b
-           ON b.database_id = d.id AND b.state = 'done' AND b.proven_at IS NOT NULL AND b.damaged_at IS NULL
+           ON b.database_id = d.id AND b.sibling = '' AND b.state = 'done' AND b.proven_at IS NOT NULL AND b.damaged_at IS NULL
     WHERE d.environment_id = ANY (SELECT environment_id FROM wanted)
     GROUP BY d.environment_id, d.id, d.name
 ),
@@ -15,13 +15,15 @@ proofs AS (
 ),
 done AS (
     SELECT environment_id, max(taken_at) AS newest_done_at FROM backups_backup
-    WHERE state = 'done' AND damaged_at IS NULL AND environment_id = ANY (SELECT environment_id FROM wanted)
+    WHERE state = 'done' AND damaged_at IS NULL
+      -- A dump from elsewhere is no backup of anything here.
+      AND metadata -> 'origin' IS NULL AND environment_id = ANY (SELECT environment_id FROM wanted)
     GROUP BY environment_id
 ),
 failed AS (
     SELECT DISTINCT ON (environment_id) environment_id, finished_at AS last_failed_at, error AS last_error
     FROM backups_backup
-    WHERE state = 'failed' AND environment_id = ANY (SELECT environment_id FROM wanted)
+    WHERE state = 'failed' AND trigger <> 'import' AND environment_id = ANY (SELECT environment_id FROM wanted)
     ORDER BY environment_id, finished_at DESC NULLS LAST
 ),
 awaited AS (

@@ -365,6 +365,12 @@ def duration(value: int | None) -> str:
 
 
 @register.filter
+def span(seconds: int | None) -> str:
+    """A number of seconds as people say it: 40 s, 3 min; empty for none."""
+    return "" if seconds is None else word_span(timedelta(seconds=seconds))
+
+
+@register.filter
 def until(at: datetime | None) -> str:
     """How long until a moment to come."""
     return "" if at is None else f"in {word_span(at - timezone.now())}"

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from backups import catalogue
 from backups.models import Backup, Trigger
 from readiness.models import Database, Environment
 from tests.backups.conftest import SHOP_TABLES
+from tests.backups.store_settings import use_stores
 from tests.conftest import Server
 
 Answer = tuple[int, list[dict[str, Any]], str]
@@ -72,7 +74,7 @@ def test_it_could_not_tell_when_the_database_is_not_reachable(database: Database
 
 
 def test_it_brings_bad_news_of_a_backup_that_failed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backups.storage.free_bytes", lambda: 0)
+    monkeypatch.setattr("backups.stores.DirectoryStore.free_bytes", lambda _store: 0)
     status, [answer], _ = run("create", "shop-production")
     assert (status, answer["status"]) == (1, "failed")
 
@@ -212,3 +214,75 @@ def test_it_asks_a_second_operator_or_breaks_the_glass_and_undoes(backup: Backup
     with server.connect() as other:
         other.execute(f"ALTER DATABASE {undone['kept']} ALLOW_CONNECTIONS true")
     server.drop_database(undone["kept"])
+
+
+def test_it_takes_a_backup_into_named_stores_with_roles(database: Database, store: Path, settings: Settings) -> None:
+    use_stores(settings, f'nas = {{kind = "directory", path = "{store.parent / "nas"}"}}')
+    status, [answer], _ = run("create", "shop-production", "--store", "nas", "--store", "local", "--globals")
+    assert (status, answer["status"]) == (0, "verified")
+    assert [(copy["store"], copy["state"]) for copy in answer["copies"]] == [("local", "done"), ("nas", "done")]
+    assert answer["artifact"] == answer["copies"][0]["address"]
+    assert answer["globals"]["has_passwords"] is True
+    assert (store.parent / "nas" / answer["globals"]["artifact"]).exists()
+    assert run("create", "shop-production", "--store", "elsewhere")[0] == 2
+
+
+def test_it_lists_and_tests_stores(database: Database, store: Path, settings: Settings) -> None:
+    use_stores(settings, f'nas = {{kind = "directory", path = "{store.parent / "nas"}"}}')
+    status, answers, _ = run("stores")
+    assert (status, [answer["store"] for answer in answers]) == (0, ["local", "nas"])
+    assert answers[0]["usable"] is None
+    status, (answer,), _ = run("stores", "--test", "nas")
+    assert (status, answer["usable"], answer["error"]) == (0, True, "")
+    (store.parent / "nas").rmdir()
+    (store.parent / "nas").write_text("a file is in the way")
+    status, (answer,), _ = run("stores", "--test", "nas")
+    assert (status, answer["usable"]) == (3, False)
+    assert "The backup store" in answer["error"]
+    assert run("stores", "elsewhere")[0] == 2
+
+
+def test_it_rebuilds_from_a_store_by_name(database: Database, store: Path, settings: Settings) -> None:
+    use_stores(settings, f'nas = {{kind = "directory", path = "{store.parent / "nas"}"}}')
+    run("create", "shop-production", "--store", "nas")
+    Backup.objects.all().delete()
+    status, (answer,), _ = run("rebuild", "nas")
+    assert (status, answer["status"]) == (0, "done")
+    assert answer["artifact"].startswith(str(store.parent / "nas"))
+    assert run("rebuild", "elsewhere")[0] == 2
+    assert run("reconcile")[:2] == (0, [])
+
+
+def test_it_checks_before_a_backup(database: Database) -> None:
+    status, (answer,), _ = run("check", "shop-production")
+    fine = {"database": "shop-production/main", "possible": True, "objections": [], "warnings": []}
+    assert (status, answer) == (0, fine)
+    database.dsn = "postgresql://nobody:x@127.0.0.1:9/none"
+    database.save()
+    status, (answer,), said = run("check", "shop-production")
+    assert (status, answer["possible"]) == (3, None)
+    assert "cannot be reached" in answer["objections"][0]
+    assert "cannot be reached" in said
+
+
+def test_it_restores_tables_beside(backup: Backup, server: Server) -> None:
+    beside = ("restore", str(backup.pk), "--beside", "back", "--table", "log.*", "--table", "public.orders")
+    status, [answer], _ = run(*beside)
+    assert (status, answer["mode"], answer["into"], answer["schema"]) == (0, "side", "shop", "back")
+    assert answer["compared"]["rows"] == 5100
+    assert run(*beside)[0] == 2
+    assert run("restore", str(backup.pk), "--beside", "public", "--table", "log.*")[0] == 2
+    status, answers, said = run("restore", str(backup.pk), "--beside", "back2")
+    assert (status, answers, "at least one table" in said) == (1, [], True)
+
+
+def test_it_takes_in_a_dump_from_elsewhere(database: Database, tmp_path: Path) -> None:
+    script = tmp_path / "theirs.sql"
+    script.write_text("CREATE TABLE t (a int);\nINSERT INTO t VALUES (1);\n")
+    status, [answer], _ = run("import", "shop-production", str(script))
+    assert (status, answer["status"], answer["tables"]) == (0, "verified", {"public.t": 1})
+    script.write_text("\\! true\n")
+    status, [answer], said = run("import", "shop-production", str(script))
+    assert (status, answer["status"], answer["artifact"]) == (1, "failed", None)
+    assert "commands of psql, which are not run" in said
+    assert run("import", "shop-production", str(tmp_path / "gone"))[0] == 2

@@ -8,14 +8,16 @@ import threading
 import time
 from pathlib import Path
 
+import pyrage
 import pytest
 from pytest_django.fixtures import Settings
 
 from backups import catalogue, dumps, pg_binaries, snapshot, storage
 from backups.errors import ErrorCode
 from backups.models import Backup, State
+from backups.stores import DirectoryStore
 from readiness.models import Database
-from tests.backups.conftest import SHOP_TABLES, list_files, take
+from tests.backups.conftest import SHOP_TABLES, list_files, run_verify, take
 from tests.conftest import Server
 
 
@@ -122,7 +124,7 @@ def test_it_names_the_package_of_a_missing_client(database: Database, monkeypatc
 def test_it_refuses_before_writing_when_the_store_is_too_small(
     database: Database, monkeypatch: pytest.MonkeyPatch, store: Path
 ) -> None:
-    monkeypatch.setattr(storage, "free_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(DirectoryStore, "free_bytes", lambda _store: 1_000_000)
     failed = take(database)
     assert failed.error_code == ErrorCode.NO_SPACE
     assert "has 1 MB free" in failed.error
@@ -133,7 +135,7 @@ def test_it_expects_about_as_much_as_last_time(
     backup: Backup, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert backup.bytes is not None
-    monkeypatch.setattr(storage, "free_bytes", lambda: (backup.bytes or 0) * 2)
+    monkeypatch.setattr(DirectoryStore, "free_bytes", lambda _store: (backup.bytes or 0) * 2)
     assert take(database).status == "done"
 
 
@@ -216,3 +218,22 @@ def test_it_dumps_a_database_of_strange_names(database: Database, server: Server
     database.save()
     backup = take(database)
     assert (backup.status, backup.tables) == ("done", {'"a.b".c d': 1})
+
+
+def test_it_encrypts_to_every_recipient_at_the_level_that_was_set(
+    database: Database, settings: Settings, tmp_path: Path, store: Path
+) -> None:
+    safe = pyrage.x25519.Identity.generate()
+    plain = take(database)
+    own = json.loads(storage.manifest_path(plain.artifact).read_text())["recipients"]
+    settings.AGE_RECIPIENTS = [*own, str(safe.to_public())]
+    settings.BACKUP_ZSTD_LEVEL = 19
+    backup = take(database)
+    assert json.loads(storage.manifest_path(backup.artifact).read_text())["recipients"] == settings.AGE_RECIPIENTS
+    assert backup.bytes is not None
+    assert plain.bytes is not None
+    assert backup.bytes < plain.bytes
+    (tmp_path / "safe.txt").write_text(f"{safe}\n")
+    for identity in ("", str(tmp_path / "safe.txt")):
+        settings.AGE_IDENTITY_FILE = identity
+        assert run_verify(backup).outcome == "pass"

@@ -133,8 +133,8 @@ def test_it_lists_what_store_and_catalogue_disagree_on_and_deletes_nothing(three
     status, answers, _ = command("reconcile")
     assert status == 1
     assert answers == [
-        {"orphan": "shop-production/stray.dump.zst.age"},
-        {"missing": three[0].artifact, "id": three[0].pk},
+        {"store": "local", "orphan": "shop-production/stray.dump.zst.age"},
+        {"store": "local", "missing": three[0].artifact, "id": three[0].pk},
     ]
     assert list_files(store) == files
 

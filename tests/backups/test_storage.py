@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
 
-from backups import storage
+from backups import storage, stores
 from backups.errors import ErrorCode, JobError
 
 AT = datetime(2026, 3, 1, 4, 5, 6, tzinfo=UTC)
@@ -97,5 +97,5 @@ def test_it_deletes_an_artifact_with_all_that_belongs_to_it(store: Path) -> None
 def test_it_says_when_the_store_cannot_be_made(store: Path) -> None:
     store.write_text("a file is in the way")
     with pytest.raises(JobError, match="backup store") as caught:
-        storage.free_bytes()
+        stores.local_store().free_bytes()
     assert caught.value.code == ErrorCode.STORE_FAILED

@@ -316,7 +316,7 @@ def test_it_says_that_the_disk_is_full(
         refused = take(database)
         assert refused.error_code == ErrorCode.NO_SPACE
         assert "free some space" in refused.error
-        monkeypatch.setattr(storage, "free_bytes", lambda: 10**12)
+        monkeypatch.setattr("backups.stores.DirectoryStore.free_bytes", lambda _store: 10**12)
         failed = take(database)
         assert failed.error_code == ErrorCode.NO_SPACE
         assert f"The backup store {store}" in failed.error

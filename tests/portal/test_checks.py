@@ -10,6 +10,7 @@ import pytest
 from django.core.checks import CheckMessage, run_checks
 from pytest_django.fixtures import Settings
 
+from backups.store_config import read_stores
 from portal import checks
 
 Check = Callable[..., Any]
@@ -77,6 +78,23 @@ def test_it_names_a_directory_that_cannot_be_written(settings: Settings, monkeyp
 
     assert message.id == "preflight.E006"
     assert message.msg == "BACKUP_STORE is /proc/backups, and /proc cannot be written by this account."
+
+
+def test_it_names_a_store_that_cannot_be_opened(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ids(checks.check_backup_stores) == []
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    settings.BACKUP_STORE_CONFIGS = read_stores(
+        'offsite = {kind = "s3", bucket = "b", access_key = "env:NO_SUCH_KEY"}', Path(settings.BACKUP_STORE)
+    )
+    settings.STORAGES = {
+        **settings.STORAGES,
+        **{each.alias: each.as_storage() for each in settings.BACKUP_STORE_CONFIGS.values()},
+    }
+
+    (message,) = run(checks.check_backup_stores)
+
+    assert message.id == "preflight.W002"
+    assert "The environment variable NO_SUCH_KEY is not set" in message.msg
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from django.urls import URLResolver, get_resolver, reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from backups.models import Backup, BackupSchedule, Restore, Verification
+from backups.models import Backup, BackupCopy, BackupSchedule, Restore, Verification
 from portal.models import AuditEvent
 from readiness import evidence
 from readiness.checklists import decisions, template_store
@@ -111,10 +111,10 @@ POST_ONLY = {
     "cancel_backup",
     "verify_backup",
     "prove_backup",
-    "request_restore",
     "cancel_restore",
     "approve_restore",
     "pin_backup",
+    "remove_assertion",
     "undo_restore",
     "cancel_verification",
     "take_backup",
@@ -123,6 +123,9 @@ POST_ONLY = {
     *SIGNING,
     *("open_meeting", "change_agenda", "freeze_decision", "go_live", "add_required_role", "remove_required_role"),
     *("start_costs", "drop_costs", "remove_cost"),
+    "test_store",
+    "retry_copy",
+    "cancel_copy",
 }
 TEMPLATE_PAGES = {"templates", "template", "template_version", "template_item", "template_version_item"}
 TEMPLATE_PAGES |= {"export_template", "export_template_version"}
@@ -133,7 +136,12 @@ FORM_PAGES = {
     "change_maintenance",
     "change_thresholds",
     "replace_by_backup",
+    "request_restore",
+    "restore_beside",
+    "import_dump",
+    "proof_assertions",
     "schedule_retention",
+    "edit_schedule",
     "add_environment",
     "environment_settings",
     "add_database",
@@ -165,6 +173,7 @@ class World:
     backup: Backup
     verification: Verification
     restore: Restore
+    copy: BackupCopy
     schedule: BackupSchedule
     window: MaintenanceWindow
     scenario: Scenario
@@ -217,6 +226,7 @@ class World:
             "record": self.record,
             "verification": self.verification,
             "restore": self.restore,
+            "copy": self.copy,
             "channel": self.channel,
             "rule": self.rule,
             "rota": self.rota,
@@ -229,7 +239,7 @@ class World:
         }
         if name == "tracker_issue":
             return self.issue.pk
-        if name in {"request_restore", "replace_by_backup"}:
+        if name in {"request_restore", "restore_beside", "replace_by_backup"}:
             return self.backup.pk
         return int(next((row.pk for word, row in places.items() if word in name), self.backup.pk))
 
@@ -256,6 +266,7 @@ def world(db: None, make_user: Callable[[str, str | None], User]) -> World:
         backup=backup,
         verification=Verification.objects.create(backup=backup, kind="verify"),
         restore=Restore.objects.create(backup=backup, target_database="again"),
+        copy=BackupCopy.objects.create(backup=backup, store="local", state="failed"),
         schedule=BackupSchedule.objects.create(database=environment.databases.get()),
         window=MaintenanceWindow.objects.create(environment=environment, reason="Disk", cron="0 3 * * *"),
         scenario=environment.scenarios.get(name="login"),
@@ -331,6 +342,7 @@ def test_it_knows_every_address(world: World) -> None:
 
     known = PUBLIC | OWN_ACCOUNT | STAKEHOLDER_PAGES | POST_ONLY | FORM_PAGES
     rest = {"people", "backup_key", "backups", "backup", "restore", "environment_backups", "download_backup"}
+    rest |= {"stores", "check_database"}
     inside = {"probe_history", "screenshot", "alerts", "alert_settings", "attachment"}
     assert names == known | TEMPLATE_PAGES | rest | inside
 
@@ -433,6 +445,7 @@ def test_it_says_that_the_form_was_too_old(ada: User) -> None:
         ("environment_settings", ["shop"], {"otto", "ada"}),
         ("retire_environment", ["shop"], {"otto", "ada"}),
         ("add_schedule", ["shop"], {"otto", "ada"}),
+        ("test_store", [], {"otto", "ada"}),
         ("add_scenario", ["shop"], {"otto", "ada"}),
         ("store_secret", ["shop"], {"otto", "ada"}),
         ("add_record", ["shop"], {"otto", "ada"}),

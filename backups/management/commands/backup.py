@@ -7,6 +7,7 @@ Exit status: 0 fine, 1 bad news, 2 usage or something unknown, 3 could not tell.
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 import time
 from pathlib import Path
@@ -17,21 +18,28 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from backups import (
+    backup_check,
     catalogue,
+    copying,
     dumps,
     errors,
+    imports,
     preflight,
     pruning,
     restore_requests,
     restores,
+    servers,
     storage,
     store_check,
+    store_report,
+    stores,
     verify,
 )
 from backups.errors import ErrorCode, RequestError
 from backups.listing import describe_backup, describe_listed, describe_restore, describe_verification
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
-from backups.names import check_restore_name
+from backups.names import check_restore_name, check_side_schema
+from backups.store_config import LOCAL
 from portal import audit
 from portal.audit import COMMAND_LINE
 from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, USAGE, database_errors_explained, refuse
@@ -53,6 +61,8 @@ class Command(BaseCommand):
         create.add_argument("environment", metavar="ENV", help="slug of the environment")
         create.add_argument("--database", metavar="D", help="may be left out when the environment has one")
         create.add_argument("--prove", action="store_true", help="prove it by a restore as well")
+        create.add_argument("--store", action="append", metavar="STORE", help="where to, repeatable; else the default")
+        create.add_argument("--globals", action="store_true", help="roles and settings of the server beside it")
         listed = actions.add_parser("list", help="list backups, newest first")
         listed.add_argument("environment", metavar="ENV", nargs="?", help="slug of the environment, else all")
         for action, text in (
@@ -71,8 +81,22 @@ class Command(BaseCommand):
         prune.add_argument("environment", metavar="ENV", help="slug of the environment")
         prune.add_argument("--dry-run", action="store_true", help="only say what would go, and why")
         rebuild = actions.add_parser("rebuild", help="make catalogue rows from the manifests in the store")
-        rebuild.add_argument("store", metavar="STORE", help="the store's directory, as BACKUP_STORE names it")
-        actions.add_parser("reconcile", help="list files without a backup and backups without a file")
+        rebuild.add_argument(
+            "store", metavar="STORE", help="the store's name, or its directory as BACKUP_STORE names it"
+        )
+        reconcile = actions.add_parser("reconcile", help="list files without a backup and backups without a file")
+        reconcile.add_argument("store", metavar="STORE", nargs="?", help="name of the store, else all")
+        listed_stores = actions.add_parser("stores", help="list the stores")
+        listed_stores.add_argument(
+            "--test", action="store_true", help="write, read back and delete a small file in each"
+        )
+        listed_stores.add_argument("store", metavar="STORE", nargs="*", help="names of stores, else all")
+        check = actions.add_parser("check", help="say what would stand in the way of a backup, without taking one")
+        check.add_argument("environment", metavar="ENV", help="slug of the environment")
+        check.add_argument("--database", metavar="D", help="may be left out when the environment has one")
+        take_in = actions.add_parser("import", help="take in a dump that was made elsewhere")
+        take_in.add_argument("environment", metavar="ENV")
+        take_in.add_argument("file", metavar="FILE", help="of pg_dump in any format, or SQL; also as gzip")
         export = actions.add_parser("export", help="write a plain archive for pg_restore")
         export.add_argument("id", type=int, metavar="ID")
         export.add_argument("file", metavar="FILE", help="must not exist yet; not encrypted")
@@ -106,7 +130,9 @@ class Command(BaseCommand):
         match options["action"]:
             case "create":
                 database = self._find_database(options["environment"], options["database"])
-                return self._create(database, prove=options["prove"])
+                return self._create(database, options)
+            case "import":
+                return self._import(self._find_environment(options["environment"]), Path(options["file"]))
             case "list":
                 return self._list(options["environment"])
             case "restore":
@@ -114,9 +140,13 @@ class Command(BaseCommand):
             case "prune":
                 return self._prune(self._find_environment(options["environment"]), is_dry=options["dry_run"])
             case "rebuild":
-                return self._rebuild(Path(options["store"]))
+                return self._rebuild(options["store"])
             case "reconcile":
-                return self._reconcile()
+                return self._reconcile([options["store"]] if options["store"] else stores.list_stores())
+            case "stores":
+                return self._stores(options["store"] or stores.list_stores(), is_test=options["test"])
+            case "check":
+                return self._check(self._find_database(options["environment"], options["database"]))
             case "export":
                 return self._export(self._find_backup(options["id"]), Path(options["file"]))
             case "pin":
@@ -132,17 +162,48 @@ class Command(BaseCommand):
             case kind:
                 return self._read(self._find_backup(options["id"]), kind)
 
-    def _create(self, database: Database, *, prove: bool) -> int:
-        backup = dumps.take(catalogue.request_backup(database, **_BY_COMMAND).pk, self._notice)
+    def _create(self, database: Database, options: dict[str, Any]) -> int:
+        wanted = tuple(self._find_store(name) for name in options["store"] or ())
+        plan = catalogue.Plan(stores=wanted, with_globals=options["globals"])
+        backup = dumps.take(catalogue.request_backup(database, plan=plan, **_BY_COMMAND).pk, self._notice)
         if backup is None:
             self._refuse("The backup was cancelled before it began.", BAD_NEWS)
         status = _status_of(backup)
-        for kind in ("verify", "prove") if prove else ("verify",):
+        for sentence in backup.warnings:
+            self._explain(sentence)
+        for copy in backup.copies.filter(state=State.QUEUED):
+            copied = copying.copy(copy.pk, self._notice)
+            self._explain(copied.error if copied is not None else "")
+        for kind in ("verify", "prove") if options["prove"] else ("verify",):
             if status == 0:
                 status = self._verify_or_prove(backup, kind)[1]
         backup.refresh_from_db()
         self._answer(describe_backup(backup), f"{backup}: {backup.status}. {backup.error or backup.damage}".strip())
         self._explain(backup.error or backup.damage)
+        return status
+
+    def _import(self, environment: Environment, path: Path) -> int:
+        name = imports.name_upload(secrets.token_hex(8))
+        try:
+            if path.stat().st_size > imports.max_bytes():
+                self._refuse(f"{path} is bigger than IMPORT_MAX_MB allows.", USAGE)
+            source = path.open("rb")
+        except OSError as error:
+            self._refuse(f"The file {path} cannot be read ({type(error).__name__}).", USAGE)
+        backup = catalogue.request_import(
+            environment, {"name": path.name[:100], "where": "upload", "file": name}, actor_name=COMMAND_LINE
+        )
+        with source:
+            imports.keep_upload(source, name)
+        taken = imports.take_in(backup.pk, self._notice)
+        if taken is None:
+            self._refuse("It was cancelled before it began.", BAD_NEWS)
+        status = _status_of(taken)
+        if status == 0:
+            status = self._verify_or_prove(taken, "verify")[1]
+            taken.refresh_from_db()
+        self._answer(describe_backup(taken), f"{taken}: {taken.status}. {taken.error}".strip())
+        self._explain(taken.error)
         return status
 
     def _list(self, slug: str | None) -> int:
@@ -151,7 +212,7 @@ class Command(BaseCommand):
             if not Backup.objects.filter(environment_slug=slug).exists():
                 self._find_environment(slug)
             backups = backups.filter(environment_slug=slug)
-        for backup in backups.defer("tables", "metadata")[:LIST_LENGTH]:
+        for backup in backups.defer("tables", "metadata").prefetch_related("copies")[:LIST_LENGTH]:
             size = f"{backup.bytes / 1_000_000:,.1f} MB" if backup.bytes is not None else "-"
             at = backup.taken_at or backup.requested_at
             self._answer(
@@ -194,6 +255,13 @@ class Command(BaseCommand):
             if not found.is_possible:
                 self._refuse(found.objections[0], BAD_NEWS)
             target = found.live
+        elif options["beside"]:
+            mode = Restore.Mode.SIDE
+            target = servers.own_server(database).place.database
+            try:
+                check_side_schema(options["beside"])
+            except RequestError as error:
+                self._refuse(str(error), USAGE)
         else:
             try:
                 check_restore_name(target)
@@ -207,6 +275,8 @@ class Command(BaseCommand):
             masking_sql=self._read_script(options["mask"]),
             break_glass_reason=options["break_glass"] or "",
             skips_safety_backup=options["no_safety_backup"],
+            side_schema=options["beside"] or "",
+            tables=options["table"],
             **_BY_COMMAND,
         )
         if request.is_waiting:
@@ -238,11 +308,16 @@ class Command(BaseCommand):
             self._explain(f"{backup} could not be deleted and is tried again: {backup.delete_error}")
         return BAD_NEWS if stays else 0
 
-    def _rebuild(self, directory: Path) -> int:
-        store = storage.store_directory()
-        if directory.resolve() != store.resolve():
-            self._refuse(f"Set BACKUP_STORE to {directory}; it is {store} now.", USAGE)
-        rebuilt = store_check.rebuild_catalogue(COMMAND_LINE)
+    def _rebuild(self, store: str) -> int:
+        if store not in stores.list_stores() and Path(store).resolve() == storage.store_directory().resolve():
+            store = LOCAL
+        if store not in stores.list_stores():
+            self._refuse(
+                f"Set BACKUP_STORE to {store}; it is {storage.store_directory()} now. "
+                f"Or name one of the stores: {', '.join(stores.list_stores())}.",
+                USAGE,
+            )
+        rebuilt = store_check.rebuild_catalogue(COMMAND_LINE, store)
         for backup in rebuilt.added:
             self._answer(describe_listed(backup), f"{backup}: added, taken {backup.taken_at:%Y-%m-%d %H:%M}.")
         for sentence in rebuilt.refused:
@@ -252,13 +327,48 @@ class Command(BaseCommand):
         )
         return BAD_NEWS if rebuilt.refused else 0
 
-    def _reconcile(self) -> int:
-        difference = store_check.compare_store()
-        for name in difference.orphans:
-            self._answer({"orphan": name}, f"{name} belongs to no backup.")
-        for backup in difference.missing:
-            self._answer({"missing": backup.artifact, "id": backup.pk}, f"{backup} has no file {backup.artifact}.")
-        return BAD_NEWS if difference.orphans or difference.missing else 0
+    def _reconcile(self, names: list[str]) -> int:
+        status = 0
+        for name in names:
+            try:
+                difference = store_check.compare_store(self._find_store(name))
+            except errors.JobError as error:
+                self._explain(error.sentence)
+                status = COULD_NOT_TELL
+                continue
+            for orphan in difference.orphans:
+                self._answer({"store": name, "orphan": orphan}, f"{name}: {orphan} belongs to no backup.")
+            for backup in difference.missing:
+                self._answer(
+                    {"store": name, "missing": backup.artifact, "id": backup.pk},
+                    f"{name}: {backup} has no file {backup.artifact}.",
+                )
+            if difference.orphans or difference.missing:
+                status = max(status, BAD_NEWS)
+        return status
+
+    def _stores(self, names: list[str], *, is_test: bool) -> int:
+        status = 0
+        for name in names:
+            self._find_store(name)
+            error = store_report.test_store(name) if is_test else ""
+            status = COULD_NOT_TELL if error else status
+        for report in store_report.read_reports():
+            if report.name in names:
+                self._answer(report.as_json_object(), report.line)
+        return status
+
+    def _check(self, database: Database) -> int:
+        found = backup_check.look(database)
+        for sentence in found.objections:
+            self._explain(sentence)
+        for sentence in found.warnings:
+            self._explain(f"! {sentence}")
+        state = "possible" if not found.objections else "not possible" if found.is_told else "not to be told of"
+        self._answer({"database": str(database), **found.as_json_object()}, f"{database}: a backup is {state}.")
+        if not found.is_told:
+            return COULD_NOT_TELL
+        return BAD_NEWS if found.objections else 0
 
     def _export(self, backup: Backup, path: Path) -> int:
         catalogue.require_done(backup)
@@ -317,6 +427,11 @@ class Command(BaseCommand):
             self._refuse(f"The environment {slug} has no database {name!r}; there are: {names}.", USAGE)
         return chosen
 
+    def _find_store(self, name: str) -> str:
+        if name not in stores.list_stores():
+            self._refuse(f"There is no backup store {name!r}; there are: {', '.join(stores.list_stores())}.", USAGE)
+        return name
+
     def _find_backup(self, backup_id: int) -> Backup:
         backup = Backup.objects.filter(pk=backup_id).first()
         if backup is None:
@@ -345,7 +460,15 @@ class Command(BaseCommand):
 def _add_restore_arguments(parser: CommandParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--into", metavar="NEWDB", help="a name that is not taken")
+    where.add_argument("--beside", metavar="SCHEMA", help="tables into a schema that is not there yet, see --table")
     where.add_argument("--replace", action="store_true", help="take the place of the database in use, which is kept")
+    parser.add_argument(
+        "--table",
+        metavar="SCHEMA.TABLE",
+        action="append",
+        default=[],
+        help="with --beside; SCHEMA.* for all; repeatable",
+    )
     parser.add_argument("--environment", metavar="ENV", help="on the server of this environment, else the backup's own")
     parser.add_argument("--database", metavar="D", help="which database of --environment, where it has several")
     parser.add_argument("--mask", metavar="FILE", help="SQL that runs before anybody can connect")
