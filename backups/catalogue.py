@@ -104,6 +104,34 @@ def request_backup(
     return backup
 
 
+def request_import(
+    environment: Environment,
+    source: Mapping[str, str],
+    *,
+    actor: Actor = None,
+    actor_name: str = "",
+    trigger: str = Trigger.IMPORT,
+) -> Backup:
+    """A queued taking in of a dump made elsewhere: ``source`` is {"name", "where", "file"}, see backups.imports.
+
+    It belongs to the environment and to none of its databases: it is no backup of any of them.
+    """
+    with transaction.atomic():
+        backup = Backup.objects.create(
+            environment=environment,
+            # No database is called so: names have no spaces.
+            database_name=f"import {source['name']}"[:63],
+            environment_slug=environment.slug,
+            environment_name=environment.name,
+            trigger=trigger,
+            source=dict(source),
+            stores=stores.order_stores(stores.default_stores()),
+            **describe_requester(actor, actor_name),
+        )
+        _audit("took in a dump from elsewhere as", backup, str(backup), actor, actor_name)
+    return backup
+
+
 def request_verification(
     backup: Backup, kind: str, *, actor: Actor = None, actor_name: str = "", trigger: str = Trigger.MANUAL
 ) -> Verification:
@@ -180,7 +208,7 @@ def note_artifact(backup: Backup, name: str) -> None:
     backup.artifact = name
 
 
-def note_scratch(job: Verification | Restore, server: str, database: str, role: str = "") -> None:
+def note_scratch(job: Verification | Restore | Backup, server: str, database: str, role: str = "") -> None:
     """Remember a database, and a role, before they are made: ``server`` is "proof" or "own".
 
     Raises JobError when not ours.
@@ -195,6 +223,7 @@ def finish_backup(
     backup: Backup,
     *,
     facts: SnapshotFacts,
+    metadata: Mapping[str, Any],
     tables: Mapping[str, int],
     written: Written,
     manifest_sha256: str,
@@ -220,7 +249,7 @@ def finish_backup(
             taken_at=facts.taken_at,
             snapshot=facts.as_point_in_time(),
             tables=dict(tables),
-            metadata=facts.as_metadata(),
+            metadata=dict(metadata),
             tool_version=tool_version,
             globals=dict(globals_),
             warnings=list(warnings),
@@ -295,10 +324,12 @@ def finish_verification(
     detail: str = "",
     compared: Mapping[str, Any] | None = None,
     damage_found_by: str = "",
+    is_damage: bool = True,
 ) -> bool:
     """Record an outcome and what it means for the backup, both or neither. False when the job is not ours any more.
 
-    A damage that verify found ends with a verify or a prove that passes; one that prove found only with a prove.
+    A damage that verify found ends with a verify or a prove that passes; one that prove found only with a prove. A
+    failure that is no damage takes the proof away and nothing else.
     """
     now = timezone.now()
     backup = Backup.objects.filter(pk=verification.backup_id)
@@ -311,6 +342,8 @@ def finish_verification(
             healed = backup if is_proof else backup.exclude(damage_found_by=Verification.Kind.PROVE)
             healed.update(**good)
             backup.update(verified_at=now, **({"proven_at": now} if is_proof else {}))
+        elif outcome == Verification.Outcome.FAIL and not is_damage:
+            backup.update(proven_at=None)
         elif outcome == Verification.Outcome.FAIL:
             backup.update(damaged_at=now, damage=detail[:500], damage_found_by=damage_found_by or verification.kind)
     return True
@@ -325,8 +358,8 @@ def finish_restore(restore: Restore, *, compared: Mapping[str, Any], duration_ms
     return True
 
 
-def settle_swap(restore: Restore) -> bool:
-    """A restore whose worker died right after the swap has replaced what it was to replace: the row must say so."""
+def settle_restore(restore: Restore) -> bool:
+    """A restore whose worker died right after the last rename has done what it was to do: the row must say so."""
     dead = _rows(restore).filter(state=State.FAILED, application_name=restore.application_name)
     done: dict[str, Any] = {"state": State.DONE, "error": "", "error_code": "", "phase": "", "percent": 100}
     with transaction.atomic():

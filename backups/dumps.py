@@ -26,12 +26,13 @@ from backups import (
     store_records,
     stores,
 )
+from backups.answering import answering
 from backups.errors import ErrorCode, JobError, Place, explain, explain_store_error
 from backups.models import Backup, State
 from backups.pg_binaries import ClientBinaries
 from backups.process import Child
 from backups.progress import DumpProgress, watch_copies
-from backups.selection import Selection, parse_selection
+from backups.selection import parse_selection
 from backups.servers import Server
 from backups.snapshot import HeldSnapshot, SnapshotFacts, hold_snapshot
 from backups.store_config import LOCAL
@@ -52,7 +53,7 @@ def take(
         server = servers.server_of_backup(backup)
         for attempt in range(1, LOCK_ATTEMPTS + 1):
             try:
-                _dump(run, backup, server)
+                dump_from(run, backup, server)
                 break
             except JobError as error:
                 if error.code != ErrorCode.LOCK_TIMEOUT or attempt == LOCK_ATTEMPTS:
@@ -68,16 +69,17 @@ class _Taken:
 
     at: DirectoryStore
     facts: SnapshotFacts
+    metadata: Mapping[str, Any]
     tables: Mapping[str, int]
     written: pipeline.Written
     tool_version: str
     duration_ms: int
-    selection: Selection
     globals_: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
-def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
+def dump_from(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
+    """Dump the database of ``server`` as the claimed backup. Raises JobError."""
     recipients = age_keys.load_recipients()
     at = stores.local_store() if LOCAL in backup.stores else stores.spool()
     run.enter("connecting")
@@ -94,6 +96,7 @@ def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
             storage.new_artifact(name, at) as artifact,
             server.service_file(run.application_name) as service,
             watch_copies(server, run.application_name, progress.see_tuples),
+            answering(run, server),
             run.child(
                 pg_commands.dump_database(client.pg_dump, service, facts.snapshot_id, selection),
                 secrets=server.secrets,
@@ -107,25 +110,36 @@ def _dump(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
                 require_success(child, server.place)
                 return written
 
-            def count() -> dict[str, int]:
+            def count() -> tuple[dict[str, int], dict[str, str]]:
                 counts = held.count_rows(selection=selection)
                 progress.learn_counts(counts)
-                return counts
+                under_bytes = settings.CHECKSUM_TABLES_UNDER_MB * 1_000_000
+                return counts, held.checksum_tables(under_bytes, counts.keys())
 
             run.enter("reading the schema")
-            written, tables = run.wait_for(pump, count)
+            written, (tables, checksums) = run.wait_for(pump, count)
             run.enter("storing", 99)
             # From here until the row says done, a stop at any line leaves the files to the reaper, who asks the row.
             run.is_clean = False
             run.wait_for(artifact.seal)
         duration_ms = round((time.monotonic() - began) * 1000)
-        taken = _Taken(at, facts, tables, written, client.version, duration_ms, selection)
+        metadata = _describe(backup, facts, checksums)
+        taken = _Taken(at, facts, metadata, tables, written, client.version, duration_ms)
         taken.warnings += [warning] if warning else []
         if backup.with_globals:
             with _removed_on_failure(backup):
                 _dump_globals(run, backup, server, client, held, taken)
     with _removed_on_failure(backup):
         _catalogue(run, backup, taken)
+
+
+def _describe(backup: Backup, facts: SnapshotFacts, checksums: Mapping[str, str]) -> dict[str, Any]:
+    """What a restore must know of the backup; where it came from elsewhere, the backup says so already."""
+    metadata = {**facts.as_metadata(), "checksums": dict(checksums), **backup.metadata}
+    if backup.is_foreign:
+        # The role it was restored as is gone by the time that anybody reads this.
+        metadata |= {"roles": [], "owner": ""}
+    return metadata
 
 
 def _compress(
@@ -202,6 +216,7 @@ def _catalogue(run: job_runner.JobRun, backup: Backup, taken: _Taken) -> None:
         catalogue.finish_backup,
         backup,
         facts=taken.facts,
+        metadata=taken.metadata,
         tables=taken.tables,
         written=taken.written,
         manifest_sha256=backup.manifest_sha256,
@@ -257,14 +272,17 @@ def _build_manifest(backup: Backup, taken: _Taken) -> dict[str, Any]:
         "selection": backup.selection,
         "globals": taken.globals_,
         "warnings": taken.warnings,
-        "metadata": taken.facts.as_metadata(),
+        "metadata": dict(taken.metadata),
     }
 
 
 def _require_space(backup: Backup, at: DirectoryStore, database_size_bytes: int) -> None:
     """Refuse before writing: half as much again as the last one took, or the whole database where there was none."""
     last = (
-        Backup.objects.filter(
+        # Dumps from elsewhere have no database and nothing in common.
+        None
+        if backup.database is None
+        else Backup.objects.filter(
             database=backup.database,
             sibling=backup.sibling,
             selection=backup.selection,
@@ -289,7 +307,7 @@ def require_success(child: Child, place: Place) -> None:
     """Wait for a program to end, however long that takes. Raises JobError with its complaint in one sentence."""
     status = child.wait()
     if status < 0:
-        raise JobError(ErrorCode.TOOL_FAILED, f"{child.program} was killed by signal {-status}: try again.")
+        raise JobError(ErrorCode.STOPPED, f"{child.program} was killed by signal {-status}: try again.")
     if status != 0:
         raise explain(child.complaint, place, child.program)
 

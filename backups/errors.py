@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     NO_CREATEDB = "no_createdb"
     NOT_PROVABLE = "not_provable"
     NOT_EQUAL = "not_equal"
+    BAD_SOURCE = "bad_source"
     TOOL_FAILED = "tool_failed"
     STORE_FAILED = "store_failed"
     STORE_UNREACHABLE = "store_unreachable"
@@ -182,6 +183,11 @@ _RULES = (
         "{user} may not read {what} {name} in {database}: grant it (pg_read_all_data covers all) and try again.",
     ),
     _rule(
+        r"deadlock detected",
+        ErrorCode.LOCK_TIMEOUT,
+        "Another session locked tables of {database} in another order: try again.",
+    ),
+    _rule(
         r"lock timeout",
         ErrorCode.LOCK_TIMEOUT,
         "A table of {database} stayed locked by another session for too long: end that session and try again.",
@@ -206,6 +212,11 @@ _RULES = (
         ErrorCode.TOOL_FAILED,
         "Something in the backup needs {name}, which the backup does not hold: let the schedule take it along, "
         "or leave out what needs it.",
+    ),
+    _rule(
+        r"worker process died unexpectedly",
+        ErrorCode.STOPPED,
+        "A process of the restore into {database} was killed: try again.",
     ),
     _rule(
         r"relation .*does not exist|could not open relation",
@@ -260,18 +271,19 @@ def explain_database_error(error: psycopg.Error, place: Place) -> JobError:
 
 
 def explain_store_error(error: OSError, where: str) -> JobError:
-    """The sentence for a disk or a store that refuses."""
+    """The sentence for a store that refuses."""
     if isinstance(error, StoreReadError):
         return error.explained
+    return explain_disk_error(error, f"The backup store {where}")
+
+
+def explain_disk_error(error: OSError, what: str) -> JobError:
+    """The sentence for a disk that refuses; ``what`` begins it."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return JobError(ErrorCode.NO_SPACE, f"The backup store {where} is full: free some space and try again.")
+        return JobError(ErrorCode.NO_SPACE, f"{what} is full: free some space and try again.")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return JobError(
-            ErrorCode.STORE_FAILED, f"The backup store {where} cannot be written: check its owner and its mount."
-        )
-    return JobError(
-        ErrorCode.STORE_FAILED, f"The backup store {where} failed: {error.strerror or type(error).__name__}."
-    )
+        return JobError(ErrorCode.STORE_FAILED, f"{what} cannot be written: check its owner and its mount.")
+    return JobError(ErrorCode.STORE_FAILED, f"{what} failed: {error.strerror or type(error).__name__}.")
 
 
 def _first_complaint(text: str) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import SuspiciousFileOperation, ValidationError
 
-from backups import stores
-from backups.errors import RequestError
-from backups.models import Backup, BackupSchedule
-from backups.names import check_restore_name
+from backups import proof_checks, servers, storage, stores
+from backups.errors import JobError, RequestError
+from backups.models import Backup, BackupSchedule, ProofAssertion
+from backups.names import check_restore_name, check_side_schema, split_table
 from readiness.models import Database, Environment
 
 
@@ -127,14 +128,15 @@ class ReplaceForm(forms.Form):
         return cleaned
 
 
-class RestoreForm(forms.Form):
-    """Into which new database, confirmed by typing the environment's name."""
+class _IntoForm(forms.Form):
+    """What both ways of restoring beside ask: on whose server, masked how, confirmed by the environment's name."""
 
-    target = forms.CharField(
-        label="New database",
-        max_length=63,
-        help_text="It must not exist yet; the database in use stays untouched.",
-        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    into = forms.ModelChoiceField(Database.objects.none(), label="On the server of", required=False)
+    masking_sql = forms.CharField(
+        label="Masking script",
+        required=False,
+        help_text="SQL that runs on what was restored, in one transaction, before anybody can connect.",
+        widget=forms.Textarea(attrs={"class": "mono", "rows": 3, "spellcheck": "false"}),
     )
     confirmation = forms.CharField(
         label="Type the environment’s name to confirm", widget=forms.TextInput(attrs={"autocomplete": "off"})
@@ -143,18 +145,128 @@ class RestoreForm(forms.Form):
     def __init__(self, *args: Any, backup: Backup, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.backup = backup
-        self.fields["confirmation"].help_text = f"{backup.environment_name}"
+        databases = Database.objects.filter(environment__retired_at__isnull=True).select_related("environment")
+        self.fields["into"] = forms.ModelChoiceField(
+            databases.defer("dsn"),
+            label=self.fields["into"].label,
+            required=backup.database_id is not None,
+            empty_label=None if backup.database_id else "Choose one",
+        )
+        last = ["masking_sql", "confirmation"]
+        self.order_fields([name for name in self.fields if name not in last] + last)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        into, typed = cleaned.get("into"), str(cleaned.get("confirmation", "")).strip()
+        name = into.environment.name if into else self.backup.environment_name
+        if typed and typed != name:
+            self.add_error("confirmation", f"This is not “{name}”; nothing was restored.")
+        return cleaned
+
+
+class RestoreForm(_IntoForm):
+    """Into which new database."""
+
+    target = forms.CharField(
+        label="New database",
+        max_length=63,
+        help_text="It must not exist yet; the database in use stays untouched.",
+        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    )
 
     def clean_target(self) -> str:
-        target = str(self.cleaned_data["target"])
-        try:
-            check_restore_name(target)
-        except RequestError as error:
-            raise ValidationError(str(error)) from None
-        return target
+        return _checked(str(self.cleaned_data["target"]), check_restore_name)
 
-    def clean_confirmation(self) -> str:
-        typed = str(self.cleaned_data["confirmation"]).strip()
-        if typed != self.backup.environment_name:
-            raise ValidationError(f"This is not “{self.backup.environment_name}”; nothing was restored.")
-        return typed
+
+class SideForm(_IntoForm):
+    """Which tables into which new schema of the database in use."""
+
+    tables = forms.MultipleChoiceField(label="Tables", widget=forms.SelectMultiple(attrs={"class": "mono", "size": 10}))
+    side_schema = forms.CharField(
+        label="New schema",
+        max_length=63,
+        help_text="It must not exist yet; the tables in use stay untouched.",
+        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, backup: Backup, **kwargs: Any) -> None:
+        super().__init__(*args, backup=backup, **kwargs)
+        self.fields["into"].label = "In the database"
+        schemas = sorted({split_table(table)[0] for table in backup.tables})
+        whole = [(f"{schema}.*", f"{schema}.* (all of the schema)") for schema in schemas]
+        choices = [*whole, *((table, table) for table in sorted(backup.tables))]
+        self.fields["tables"].choices = choices  # type: ignore[attr-defined]
+
+    def clean_side_schema(self) -> str:
+        return _checked(str(self.cleaned_data["side_schema"]), check_side_schema)
+
+
+class AssertionForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What every restored copy has to answer with true; tried on the database itself, which parses it only."""
+
+    class Meta:
+        model = ProofAssertion
+        fields = ["database", "name", "sql"]
+        widgets = {"sql": forms.Textarea(attrs={"class": "mono", "rows": 4, "spellcheck": "false"})}
+
+    def __init__(self, *args: Any, environment: Environment, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        databases = Database.objects.filter(environment=environment)
+        self.fields["database"] = DatabaseChoiceField(databases, empty_label=None)
+        self.order_fields(["database", "name", "sql"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        database, text = cleaned.get("database"), cleaned.get("sql")
+        if database is None or not text:
+            return cleaned
+        try:
+            complaint = proof_checks.try_assertion(servers.own_server(database), text, "preflight preflight")
+        except JobError as error:
+            self.add_error("sql", f"It cannot be tried now. {error.sentence}")
+        else:
+            if complaint:
+                self.add_error("sql", f"{database.name} does not understand it: {complaint}.")
+        return cleaned
+
+
+class ImportForm(forms.Form):
+    """Where a dump made elsewhere is: uploaded, or a file in the store."""
+
+    upload = forms.FileField(
+        label="File",
+        required=False,
+        help_text="Made by pg_dump: a custom archive, tar, a directory in a tar file, or plain SQL, also as gzip.",
+    )
+    path = forms.CharField(
+        label="Or its name in the backup store",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def clean_path(self) -> str:
+        path = str(self.cleaned_data["path"]).strip()
+        try:
+            if path and not storage.artifact_path(path).is_file():
+                raise ValidationError("The backup store has no such file.")
+        except (SuspiciousFileOperation, OSError, ValueError):
+            raise ValidationError("The name has to be that of a file in the backup store.") from None
+        return path
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and bool(cleaned.get("upload")) is bool(cleaned.get("path")):
+            self.add_error(
+                None,
+                f"Give a file of at most {settings.IMPORT_MAX_MB:,} MB, or the name of one in the store, and not both.",
+            )
+        return cleaned
+
+
+def _checked(name: str, check: Callable[[str], None]) -> str:
+    try:
+        check(name)
+    except RequestError as error:
+        raise ValidationError(str(error)) from None
+    return name

@@ -44,6 +44,8 @@ class JobRun:
         self.percent: int | None = None
         self.is_clean = True
         self.is_stopping = threading.Event()
+        # Set by whoever notices, from any thread; the next beat raises it.
+        self.trouble: JobError | None = None
         self._notice = notice
         self._noticed: tuple[str, int | None] | None = None
         self._stoppers: list[Callable[[], None]] = []
@@ -163,6 +165,8 @@ class JobRun:
 
     def beat(self) -> None:
         """Once a second: renew, report, heed a cancel. Raises CancelledError or JobError (lost lease)."""
+        if self.trouble is not None:
+            raise self.trouble
         now = time.monotonic()
         if now < self._next_beat:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -70,12 +71,15 @@ def owner_mark() -> str:
 
 
 def sweep_files(directory: Path) -> int:
-    """Remove temporary files whose owner is dead; how many."""
+    """Remove temporary files and directories whose owner is dead; how many."""
     swept = 0
     for path in directory.glob("*-*-*-*"):
         mark = _MARK.match(path.name)
         if mark and _is_ownerless(path, mark):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
             swept += 1
     return swept
 

@@ -78,6 +78,7 @@ def describe_restore(restore: Restore) -> dict[str, Any]:
         "backup": restore.backup_id,
         "mode": restore.mode,
         "into": restore.target_database,
+        "schema": restore.side_schema or None,
         "status": restore.state,
         "equal": not compared["different"] if compared else None,
         "compared": compared,

@@ -37,6 +37,7 @@ class Trigger(models.TextChoices):
     SCHEDULE = "schedule", "Schedule"
     COMMAND = "command", "Command line"
     RESTORE = "restore", "Before a restore"
+    IMPORT = "import", "From elsewhere"
 
 
 class Job(models.Model):
@@ -121,6 +122,11 @@ class Backup(Job):
     # Names of the stores it is to be in, and so where its files may be.
     stores = models.JSONField(default=list, blank=True)
 
+    # Of a dump that was made elsewhere: {"name", "where": "upload" or "store", "file"}; see backups.imports.
+    source = models.JSONField(default=dict, blank=True)
+    # While such a dump is taken in: {"database", "role"} on the proof server.
+    scratch = models.JSONField(default=dict, blank=True)
+
     verified_at = models.DateTimeField(null=True, blank=True)
     proven_at = models.DateTimeField(null=True, blank=True)
     damaged_at = models.DateTimeField(null=True, blank=True)
@@ -173,6 +179,11 @@ class Backup(Job):
     def was_missed(self) -> bool:
         """Whether it was taken late, because no worker was there when it was due."""
         return self.scheduled_for is not None and self.requested_at - self.scheduled_for > LATE
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it came from elsewhere: what it holds is nobody's whom we know."""
+        return self.trigger == Trigger.IMPORT or "origin" in self.metadata
 
     @property
     def status(self) -> str:
@@ -247,7 +258,7 @@ class Verification(Job):
     kind = models.CharField(max_length=6, choices=Kind.choices)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     detail = models.CharField(max_length=500, blank=True)
-    # Of verify: sha256, bytes, plain_bytes. Of prove: server, tables, rows, different (a list), notes (a list).
+    # Of verify: sha256, bytes, plain_bytes. Of prove: see backups.verify.Proof.as_json_object.
     compared = models.JSONField(default=dict, blank=True)
     # Where the scratch database was made: {"server": "proof" or "own", "database", "role": may be missing}.
     scratch = models.JSONField(default=dict, blank=True)
@@ -266,6 +277,26 @@ class Verification(Job):
         return f"{self.kind} of {self.backup}"
 
 
+class ProofAssertion(models.Model):
+    """A question of the owner's that every restored copy of a database has to answer with true."""
+
+    database = models.ForeignKey("readiness.Database", on_delete=models.CASCADE, related_name="proof_assertions")
+    name = models.CharField(max_length=80, help_text="What it says, for example: orders of the last day.")
+    sql = models.TextField(
+        "SQL",
+        max_length=2000,
+        help_text="One query that gives true or false, run read-only in the scratch database. "
+        "current_setting('preflight.taken_at')::timestamptz is the moment of the backup.",
+    )
+
+    class Meta:
+        ordering = ["database_id", "id"]
+        constraints = [models.UniqueConstraint(fields=["database", "name"], name="proof_assertion_once")]
+
+    def __str__(self) -> str:
+        return f"{self.database}: {self.name}"
+
+
 class Restore(Job):
     """One restore of a backup: into a new database, or in the place of one that is kept for a while; or its undoing."""
 
@@ -273,6 +304,7 @@ class Restore(Job):
         NEW = "new", "Into a new database"
         REPLACE = "replace", "In the place of the database in use"
         UNDO = "undo", "Back to the database before"
+        SIDE = "side", "Tables into a schema beside"
 
     backup = models.ForeignKey(Backup, on_delete=models.CASCADE, related_name="restores")
     mode = models.CharField(max_length=7, choices=Mode.choices, default=Mode.NEW)
@@ -281,6 +313,9 @@ class Restore(Job):
         "readiness.Database", on_delete=models.SET_NULL, null=True, blank=True, related_name="incoming_restores"
     )
     target_database = models.CharField(max_length=63)
+    # Of a restore into a schema beside: its name, and the "schema.table"s that go there.
+    side_schema = models.CharField(max_length=63, blank=True)
+    chosen_tables = models.JSONField(default=list, blank=True)
     masking_sql = models.TextField(blank=True, help_text="Runs in one transaction before anybody can connect.")
     safety_backup = models.ForeignKey(Backup, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     skips_safety_backup = models.BooleanField(default=False)
@@ -317,7 +352,14 @@ class Restore(Job):
 
     def __str__(self) -> str:
         verb = {self.Mode.REPLACE: "in the place of", self.Mode.UNDO: "undone in"}.get(self.Mode(self.mode), "into")
-        return f"{self.backup} {verb} {self.target_database}"
+        return f"{self.backup} {verb} {self.target_shown}"
+
+    @property
+    def target_shown(self) -> str:
+        """Where it goes, for people: a database, or a schema in one."""
+        if self.mode == self.Mode.SIDE:
+            return f"{self.target_database}, schema {self.side_schema}"
+        return self.target_database
 
     @property
     def is_waiting(self) -> bool:

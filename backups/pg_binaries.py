@@ -40,6 +40,11 @@ class ClientBinaries:
     def pg_dumpall(self) -> Path:
         return self.bin_dir / "pg_dumpall"
 
+    def find(self, program: str) -> Path | None:
+        """Another program beside them, None where the package left it out."""
+        path = self.bin_dir / program
+        return path if os.access(path, os.X_OK) else None
+
 
 def find_client(major: int) -> ClientBinaries:
     """The client programs of the server's own major, since no other reads and writes all of it.

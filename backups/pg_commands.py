@@ -91,9 +91,18 @@ def _quote(name: str) -> str:
 
 
 def restore_database(
-    pg_restore: Path, service_file: Path, *, keep_owners: bool, for_proof: bool, list_file: Path | None = None
+    pg_restore: Path,
+    service_file: Path,
+    *,
+    keep_owners: bool,
+    for_proof: bool,
+    list_file: Path | None = None,
+    archive: Path | None = None,
+    jobs: int = 1,
 ) -> Command:
     """Restore the archive on stdin into the service's database, stopping at the first error.
+
+    ``jobs`` work at the same time on the file ``archive`` instead, since they have to seek in it.
 
     A copy must never subscribe to what the original subscribes to. A proof leaves out as well what its server need
     not have (tablespaces, publications) and what only a superuser may say (comments on extensions, labels).
@@ -113,17 +122,86 @@ def restore_database(
         argv += ["--no-tablespaces", "--no-publications", "--no-comments", "--no-security-labels"]
     if list_file is not None:
         argv.append(f"--use-list={list_file}")
+    if archive is not None:
+        argv += [f"--jobs={jobs}", str(archive)]
     return Command(tuple(argv), _environment(service_file))
 
 
-def list_archive(pg_restore: Path) -> Command:
-    """Print the table of contents of the archive on stdin, one entry a line; reads no more than its beginning."""
-    return Command((str(pg_restore), "--list"), _environment(None))
+def dump_schema(pg_dump: Path, service_file: Path, schema: str) -> Command:
+    """Write one schema as an uncompressed custom archive to stdout. Its name must not need quotes: it is a pattern."""
+    return Command(
+        (
+            str(pg_dump),
+            f"--dbname=service={SERVICE}",
+            f"--schema={schema}",
+            f"--lock-wait-timeout={LOCK_WAIT}",
+            "--format=custom",
+            "--compress=0",
+            "--no-password",
+            "--no-owner",
+            "--no-acl",
+        ),
+        _environment(service_file),
+    )
+
+
+def restore_at_once(pg_restore: Path, service_file: Path) -> Command:
+    """Restore the archive on stdin into the service's database, in one transaction."""
+    return Command(
+        (
+            str(pg_restore),
+            f"--dbname=service={SERVICE}",
+            "--exit-on-error",
+            "--single-transaction",
+            "--no-password",
+            "--no-owner",
+            "--no-acl",
+        ),
+        _environment(service_file),
+    )
+
+
+def run_script(psql: Path, service_file: Path) -> Command:
+    """Run the SQL on stdin in the service's database, without anybody's start-up file."""
+    return Command(
+        (
+            str(psql),
+            f"--dbname=service={SERVICE}",
+            "--no-psqlrc",
+            "--no-password",
+            "--quiet",
+            "--output=/dev/null",
+            "--file=-",
+        ),
+        _environment(service_file),
+    )
+
+
+def list_archive(pg_restore: Path, archive: Path | None = None) -> Command:
+    """Print the table of contents of the archive, else of that on stdin, one entry a line; reads its beginning only."""
+    return Command((str(pg_restore), "--list", *([str(archive)] if archive else [])), _environment(None))
 
 
 def read_archive(pg_restore: Path) -> Command:
     """Read the archive on stdin to its end, turning it into SQL that goes nowhere."""
     return Command((str(pg_restore), "--file=/dev/null"), _environment(None))
+
+
+def check_indexes(pg_amcheck: Path, service_file: Path, database: str, jobs: int) -> Command:
+    """Read all tables and B-tree indexes of people's own schemas and say on stdout what does not fit together."""
+    return Command(
+        (
+            str(pg_amcheck),
+            "--no-password",
+            "--heapallindexed",
+            f"--jobs={jobs}",
+            "--exclude-schema=pg_catalog",
+            "--exclude-schema=information_schema",
+            database,
+        ),
+        # It takes a database's name only, so the service is named here.
+        {**_environment(service_file), "PGSERVICE": SERVICE},
+    )
 
 
 def _environment(service_file: Path | None) -> dict[str, str]:

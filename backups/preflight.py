@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from backups import restores, servers, swapping
+from backups import restore_requests, restores, servers, side_schemas, swapping
 from backups.errors import JobError
 from backups.models import Backup
-from backups.proof_servers import read_server_facts
+from backups.proof_servers import choose_proof_server, read_server_facts
 from backups.servers import Server
 from readiness.models import Database
 
@@ -59,6 +59,8 @@ def look_at_replace(backup: Backup, target: Database | None, *, masks: bool = Fa
         objections.append(
             f"The backup is of {backup.sibling}, another database of the same server: it is not put in place of {live}."
         )
+    if backup.is_foreign:
+        objections.append(restore_requests.ONLY_BESIDE)
     if backup.damaged_at is not None:
         objections.append(f"Backup {backup.pk} is damaged: {backup.damage}")
     _, notes = restores.decide_owners(facts, backup.metadata)
@@ -73,6 +75,59 @@ def look_at_replace(backup: Backup, target: Database | None, *, masks: bool = Fa
     return Preflight(
         live, where, describe_replace(backup, server, in_use, masks=masks), tuple(objections), tuple(warnings)
     )
+
+
+def look_at_new(backup: Backup, target: Database | None, *, masks: bool = False) -> Preflight:
+    """What restoring into a new database on the target's server would do. Changes nothing."""
+    try:
+        own = servers.own_server(target or backup.database)
+        admin = servers.find_maintenance(own, _NAME, or_own=True)
+        facts = read_server_facts(admin, _NAME)
+    except JobError as error:
+        return Preflight("?", "?", objections=(error.sentence,))
+    objections: list[str] = []
+    try:
+        restores.require_possible(backup, facts, own, target=None)
+    except JobError as error:
+        objections.append(error.sentence)
+    warnings = list(() if backup.is_foreign else restores.decide_owners(facts, backup.metadata)[1])
+    if backup.is_foreign:
+        warnings.append("It came from elsewhere: all of it will belong to a role of its own, without other rights.")
+    if backup.proven_at is None:
+        warnings.append("This backup was never proven by a restore.")
+    incoming = "preflight_restoring_N"
+    steps = [
+        Step("Make an empty database that nobody else can connect to.", f"CREATE DATABASE {incoming}"),
+        Step("Restore the backup into it, stopping at the first error.", "age --decrypt | zstd -d | pg_restore"),
+        Step(f"Compare its {len(backup.tables):,} tables with the backup."),
+        *([Step("Run the masking script in it, in one transaction.", "BEGIN; ...; COMMIT")] if masks else []),
+        Step("Give it its name.", f"ALTER DATABASE {incoming} RENAME TO ..."),
+    ]
+    return Preflight("", own.place.server, tuple(steps), tuple(objections), tuple(warnings))
+
+
+def look_at_side(backup: Backup, target: Database | None, *, masks: bool = False) -> Preflight:
+    """What restoring tables into a schema of the target's database would do. Changes nothing."""
+    live, where, scratch = "?", "?", "?"
+    objections = [restore_requests.ONLY_BESIDE] if backup.is_foreign else []
+    try:
+        server = servers.own_server(target or backup.database)
+        live, where = server.place.database, server.place.server
+        side_schemas.require_room_for_schema(server, "", _NAME)
+        scratch = choose_proof_server(backup, _NAME).server.place.server
+    except JobError as error:
+        objections.append(error.sentence)
+    steps = [
+        Step(f"Make a scratch database on the proof server {scratch} and restore the tables into it."),
+        Step("Compare them with the backup, and move them into the new schema.", "ALTER TABLE ... SET SCHEMA ..."),
+        *([Step("Run the masking script there, in one transaction.", "BEGIN; ...; COMMIT")] if masks else []),
+        Step(
+            f"Copy the schema into {live} in one transaction. Foreign keys, triggers and policies stay behind.",
+            f"pg_dump --schema=... | pg_restore --single-transaction --dbname={live}",
+        ),
+        Step("Count its rows again, and drop the scratch database."),
+    ]
+    return Preflight(live, where, tuple(steps), tuple(objections))
 
 
 def _warn(backup: Backup, in_use: swapping.LiveFacts, live: str) -> list[str]:

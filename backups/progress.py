@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 
 from backups.errors import JobError
+from backups.names import name_table
 from backups.servers import Server
-from backups.snapshot import name_table
 
 _DUMPING = re.compile(r'^pg_dump: dumping contents of table "(?P<table>.+)"$')
 _RESTORING = re.compile(r'^pg_restore: processing data for table "(?P<table>.+)"$')
@@ -74,6 +74,33 @@ class RestoreProgress:
         """So many bytes of the artifact have been read."""
         self._percent = min(95, 95 * count // self._total_bytes)
         self._show(self._phase, self._percent)
+
+
+class RestoredRows:
+    """Percent of the rows that several jobs have restored, by what the server says it has copied."""
+
+    def __init__(self, show: Show, counts: Mapping[str, int]) -> None:
+        self._show = show
+        self._total = max(1, sum(counts.values()))
+        self._counts = counts
+        self._seen: dict[str, int] = {}
+        self._phase = "restoring"
+
+    def hear(self, line: str) -> None:
+        """One line of pg_restore's stderr."""
+        if found := _RESTORING.match(line):
+            self._phase = f"restoring {found['table']}"
+        elif found := _CREATING.match(line):
+            self._phase = f"creating {found['what'].lower()} {found['name']}"
+        self._tell()
+
+    def see_tuples(self, table: str, tuples: int) -> None:
+        """The server has copied so many rows into the table."""
+        self._seen[table] = max(self._seen.get(table, 0), min(tuples, self._counts.get(table, 0)))
+        self._tell()
+
+    def _tell(self) -> None:
+        self._show(self._phase, min(95, 95 * sum(self._seen.values()) // self._total))
 
 
 @contextmanager

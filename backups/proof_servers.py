@@ -45,6 +45,8 @@ class ProofServer:
 def choose_proof_server(backup: Backup, application_name: str) -> ProofServer:
     """The proof server, or the database's own where its owner chose that. Raises JobError: NOT_PROVABLE and others."""
     may_use_own = backup.database is not None and backup.database.prove_on_own_server
+    # A dump from elsewhere was never in use on any server of ours.
+    is_nobodys = backup.database is None and backup.is_foreign
     objections = []
     for kind in (PROOF, OWN) if may_use_own else (PROOF,):
         try:
@@ -53,7 +55,7 @@ def choose_proof_server(backup: Backup, application_name: str) -> ProofServer:
         except JobError as error:
             objections.append(error)
             continue
-        if reason := object_to(backup, facts, server.place.server, may_use_own=may_use_own):
+        if reason := object_to(backup, facts, server.place.server, may_use_own=may_use_own or is_nobodys):
             objections.append(JobError(ErrorCode.NOT_PROVABLE, reason))
             continue
         return ProofServer(kind, server, facts)

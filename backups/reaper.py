@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 import psycopg
 from django.utils import timezone
 
-from backups import catalogue, copying, leftovers, restore_requests, servers, storage, stores, swapping
+from backups import catalogue, copying, imports, leftovers, restore_requests, servers, storage, stores, swapping
 from backups.errors import JobError
 from backups.models import ACTIVE_STATES, Backup, BackupCopy, Job, Restore, State, Verification
 from backups.proof_roles import drop_role
 from backups.proof_servers import find_server
 from backups.restoring import drop_scratch
 from backups.servers import Server
+from backups.side_schemas import drop_if_ours
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def _settle_swap(restore: Restore) -> None:
     admin = servers.find_maintenance(servers.server_of_restore(restore), _reaper_name())
     _end_sessions(admin, restore.application_name)
     if swapping.is_swapped(admin, swap, _reaper_name()):
-        catalogue.settle_swap(restore)
+        catalogue.settle_restore(restore)
     elif swapping.reopen(admin, swap.live, swap.live_oid, _reaper_name()):
         logger.warning("%s was closed when its restore died, and is open again.", swap.live)
 
@@ -88,6 +89,10 @@ def _settle_swap(restore: Restore) -> None:
 def _sweep_backup(backup: Backup) -> None:
     if backup.state != State.DONE:
         storage.delete_artifact(backup.artifact, catalogue.list_places(backup))
+    storage.delete_artifact(imports.uploaded_file(backup))
+    if backup.scratch:
+        _sweep_scratch(backup)
+        return
     try:
         _end_sessions(servers.server_of_backup(backup), backup.application_name)
     except JobError as error:
@@ -103,16 +108,26 @@ def _sweep_copy(job: BackupCopy) -> None:
             store.clear_partial(name)
 
 
-def _sweep_scratch(job: Verification | Restore) -> None:
+def _sweep_scratch(job: Verification | Restore | Backup) -> None:
     if isinstance(job, Restore) and job.swap and job.state != State.DONE:
         _settle_swap(job)
     if not job.scratch:
         return
-    if isinstance(job, Restore):
+    if isinstance(job, Restore) and job.mode == Restore.Mode.SIDE:
+        if job.state != State.DONE:
+            target = servers.server_of_restore(job).with_database(job.target_database)
+            _end_sessions(target, job.application_name)
+            drop_if_ours(target, job.side_schema, job.application_name, _reaper_name())
+        server = find_server(job.scratch["server"], job.backup)
+    elif isinstance(job, Restore):
         server = servers.find_maintenance(servers.server_of_restore(job), _reaper_name(), or_own=True)
     else:
-        server = find_server(job.scratch["server"], job.backup)
+        server = find_server(job.scratch["server"], job if isinstance(job, Backup) else job.backup)
     _end_sessions(server, job.application_name)
+    if isinstance(job, Restore) and job.mode == Restore.Mode.NEW and job.state != State.DONE:
+        made = swapping.read_live_facts(server, job.target_database, _reaper_name())
+        if made is not None and made.comment == job.application_name:
+            catalogue.settle_restore(job)
     drop_scratch(server, job.scratch["database"], _reaper_name())
     if role := job.scratch.get("role"):
         drop_role(server, role, _reaper_name())

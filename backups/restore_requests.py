@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,15 @@ from django.utils import timezone
 from backups import alarms, catalogue
 from backups.errors import RequestError
 from backups.models import Backup, Restore, State, Trigger
-from backups.names import check_restore_name
+from backups.names import check_restore_name, check_side_schema, split_table
 from portal import audit
 from readiness.models import Database, Environment
 
 if TYPE_CHECKING:
     from backups.catalogue import Actor
 
+# What it holds would run as, and belong to, the role that the portal connects as.
+ONLY_BESIDE = "A dump from elsewhere is restored into a new database only, so that somebody can look at it first."
 APPROVAL_LASTS = timedelta(hours=1)
 
 
@@ -31,20 +34,29 @@ def request_restore(
     masking_sql: str = "",
     break_glass_reason: str = "",
     skips_safety_backup: bool = False,
+    side_schema: str = "",
+    tables: Sequence[str] = (),
     actor: Actor = None,
     actor_name: str = "",
     trigger: str = Trigger.MANUAL,
 ) -> Restore:
     """A restore as the database ``target`` on the server of ``into``, by default the backup's own. Raises RequestError.
 
+    Of mode "side": of ``tables`` into ``side_schema`` of the database ``target``.
+
     It is queued, or waits for a second operator where the environment asks for one and no glass was broken.
     """
     catalogue.require_done(backup)
     if mode == Restore.Mode.NEW:
         check_restore_name(target)
+    chosen = choose_tables(backup, side_schema, tables) if mode == Restore.Mode.SIDE else []
     if backup.damaged_at is not None:
         raise RequestError(f"Backup {backup.pk} is damaged: {backup.damage}")
+    if backup.is_foreign and mode != Restore.Mode.NEW:
+        raise RequestError(ONLY_BESIDE)
     database = into or backup.database
+    if database is None and backup.is_foreign:
+        raise RequestError("Choose on which database's server it is restored: the dump came from none of them.")
     if database is None:
         raise RequestError(
             f"The database of backup {backup.pk} was removed from the portal: add it again, "
@@ -56,6 +68,8 @@ def request_restore(
     fields: dict[str, Any] = {
         "mode": mode,
         "target": into,
+        "side_schema": side_schema,
+        "chosen_tables": chosen,
         "masking_sql": masking_sql,
         "skips_safety_backup": skips_safety_backup,
         "reason": reason[:300],
@@ -64,6 +78,28 @@ def request_restore(
         "approval_expires_at": timezone.now() + APPROVAL_LASTS if waits else None,
     }
     return _create(backup, target, database.environment, actor, actor_name, trigger, fields)
+
+
+def choose_tables(backup: Backup, side_schema: str, wanted: Sequence[str]) -> list[str]:
+    """The tables of the backup that ``wanted`` names, "schema.*" for all of a schema. Raises RequestError."""
+    check_side_schema(side_schema)
+    chosen: dict[str, str] = {}
+    for name in wanted:
+        schema = name.removesuffix(".*")
+        found = [table for table in backup.tables if table == name or (schema != name and _schema_of(table) == schema)]
+        if not found:
+            raise RequestError(f"Backup {backup.pk} has no table {name}.")
+        for table in found:
+            other = chosen.setdefault(split_table(table)[1], table)
+            if other != table:
+                raise RequestError(f"{other} and {table} would be the same in one schema: restore one at a time.")
+    if not chosen:
+        raise RequestError("Choose at least one table.")
+    return sorted(chosen.values())
+
+
+def _schema_of(table: str) -> str:
+    return split_table(table)[0]
 
 
 def request_undo(

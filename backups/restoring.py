@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from psycopg import sql
 
-from backups import age_keys, job_runner, pg_commands, pipeline, storage
+from backups import age_keys, job_runner, pg_commands, pipeline, plaintext, storage
+from backups.answering import answering
+from backups.checksums import checksum_tables
 from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place, explain_database_error, explain_store_error
 from backups.models import Backup
 from backups.names import is_scratch
 from backups.process import Child
-from backups.progress import RestoreProgress
+from backups.progress import RestoredRows, RestoreProgress, watch_copies
 from backups.proof_roles import drop_role
 from backups.servers import Server, temporary_file
 from backups.snapshot import count_rows
@@ -30,16 +34,21 @@ DIFFERENCES_KEPT = 50
 
 @dataclass(frozen=True)
 class Comparison:
-    """Row counts after a restore against those of the backup; ``different`` holds (table, expected, found)."""
+    """Rows after a restore against those of the backup; ``different`` holds (table, expected, found) of their numbers.
+
+    ``checksums`` tables were compared by their contents, ``changed`` are those whose contents differ.
+    """
 
     tables: int
     rows: int
     different: tuple[tuple[str, int | None, int | None], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    checksums: int = 0
+    changed: tuple[str, ...] = ()
 
     @property
     def is_equal(self) -> bool:
-        return not self.different
+        return not self.different and not self.changed
 
     @property
     def sentence(self) -> str:
@@ -48,6 +57,11 @@ class Comparison:
             if self.tables == 1:
                 return f"The only table was restored with all of its {_count(self.rows, 'row')}."
             return f"All {_count(self.tables, 'table')} were restored with all of their {_count(self.rows, 'row')}."
+        if not self.different:
+            return (
+                f"The contents of table {self.changed[0]} are not those of the backup: as many rows, another checksum "
+                f"({_count(len(self.changed), 'table')} differing, {self.tables:,} expected)."
+            )
         table, expected, found = self.different[0]
         return (
             f"Table {table} {_had(found)} after the restore and {_had(expected)} in the backup "
@@ -62,8 +76,33 @@ class Comparison:
                 {"table": table, "expected": expected, "found": found}
                 for table, expected, found in self.different[:DIFFERENCES_KEPT]
             ],
+            "checksums": self.checksums,
+            "changed": list(self.changed[:DIFFERENCES_KEPT]),
             "notes": list(self.notes),
         }
+
+
+@dataclass(frozen=True)
+class Found:
+    """A restored database: {"schema.table": rows}, and the checksums of some of its tables."""
+
+    counts: Mapping[str, int]
+    checksums: Mapping[str, str]
+
+
+def compare(backup: Backup, found: Found, notes: tuple[str, ...] = ()) -> Comparison:
+    """What was found in a restored database against what the backup recorded."""
+    return compare_some(backup, found, sorted({*backup.tables, *found.counts}), notes)
+
+
+def compare_some(backup: Backup, found: Found, tables: Sequence[str], notes: tuple[str, ...]) -> Comparison:
+    """The same for some of its tables."""
+    counts, found_counts = ({name: of[name] for name in tables if name in of} for of in (backup.tables, found.counts))
+    sums: Mapping[str, str] = backup.metadata.get("checksums", {})
+    compared = compare_counts(counts, found_counts, notes)
+    checked = [table for table in tables if table in found.checksums]
+    changed = tuple(table for table in checked if sums.get(table) != found.checksums[table])
+    return replace(compared, checksums=len(checked), changed=changed)
 
 
 def compare_counts(expected: Mapping[str, int], found: Mapping[str, int], notes: tuple[str, ...] = ()) -> Comparison:
@@ -166,29 +205,62 @@ def restore_artifact(
     for_proof: bool,
     entries: Sequence[str] | None = None,
 ) -> None:
-    """Stream the artifact into the server's database, all of it or an error. Raises JobError.
+    """Restore the artifact into the server's database, all of it or an error. Raises JobError.
 
-    ``entries`` are the lines of `read_contents` to restore, in their order; None restores all.
+    A big one is decrypted into a file first, so that several jobs can restore it; others, and those that do not fit,
+    are streamed. ``entries`` are the lines of `read_contents` to restore, in their order; None restores all.
     """
-    progress = RestoreProgress(run.show, backup.bytes or 0)
     with (
         server.service_file(run.application_name) as service,
         temporary_file("".join(f"{line}\n" for line in entries or ()), "list") as list_file,
-        run.child(
-            pg_commands.restore_database(
-                pg_restore,
-                service,
-                keep_owners=keep_owners,
-                for_proof=for_proof,
-                list_file=None if entries is None else list_file,
-            ),
-            secrets=server.secrets,
-            reads_stdin=True,
-            on_line=progress.hear,
-        ) as child,
+        answering(run, server),
     ):
-        run.wait_for(lambda: feed_artifact(run, backup, child, progress))
-        run.wait_for(lambda: require_success(child, server.place))
+        build = partial(
+            pg_commands.restore_database,
+            pg_restore,
+            service,
+            keep_owners=keep_owners,
+            for_proof=for_proof,
+            list_file=None if entries is None else list_file,
+        )
+        if _pays_to_decrypt(backup):
+            _restore_decrypted(run, backup, server, build)
+            return
+        progress = RestoreProgress(run.show, backup.bytes or 0)
+        with run.child(build(), secrets=server.secrets, reads_stdin=True, on_line=progress.hear) as child:
+            run.wait_for(lambda: feed_artifact(run, backup, child, progress))
+            run.wait_for(lambda: require_success(child, server.place))
+
+
+def _pays_to_decrypt(backup: Backup) -> bool:
+    """Whether several jobs restore it faster, and the plain archive fits under var/tmp."""
+    size_bytes = backup.plain_bytes or 0
+    return (
+        settings.RESTORE_JOBS > 1
+        and size_bytes >= settings.RESTORE_JOBS_FROM_MB * 1_000_000
+        and plaintext.free_bytes() >= size_bytes
+    )
+
+
+def _restore_decrypted(
+    run: job_runner.JobRun, backup: Backup, server: Server, build: Callable[..., pg_commands.Command]
+) -> None:
+    with plaintext.new_file("archive") as file:
+        progress = RestoreProgress(run.show, backup.bytes or 0)
+
+        def decrypt() -> None:
+            read = read_artifact(run, backup, file, progress)
+            file.seal()
+            require_whole(backup, read)
+
+        run.wait_for(decrypt)
+        rows = RestoredRows(run.show, backup.tables)
+        command = build(archive=file.path, jobs=settings.RESTORE_JOBS)
+        with (
+            watch_copies(server, run.application_name, rows.see_tuples),
+            run.child(command, secrets=server.secrets, on_line=rows.hear) as child,
+        ):
+            run.wait_for(lambda: require_success(child, server.place))
 
 
 def read_contents(run: job_runner.JobRun, backup: Backup, pg_restore: Path) -> list[str]:
@@ -205,8 +277,15 @@ def read_contents(run: job_runner.JobRun, backup: Backup, pg_restore: Path) -> l
                 raise BrokenPipeError
 
         def feed() -> None:
-            with storage.open_artifact(backup.artifact, backup.reads_from) as source, suppress(BrokenPipeError):
-                pipeline.read_stream(source, child.stdin, identities, stop_when_told)
+            with storage.open_artifact(backup.artifact, backup.reads_from) as source:
+                try:
+                    pipeline.read_stream(source, child.stdin, identities, stop_when_told)
+                except BrokenPipeError:
+                    # It has read what it wanted.
+                    pass
+                except OSError as error:
+                    where = storage.artifact_address(backup.artifact, backup.reads_from)
+                    raise explain_store_error(error, where) from None
             with suppress(OSError, ValueError):
                 child.stdin.close()
 
@@ -220,6 +299,18 @@ def feed_artifact(run: job_runner.JobRun, backup: Backup, child: Child, progress
 
     The artifact is judged before the program, which may only complain about what a damaged artifact gave it.
     """
+    read = read_artifact(run, backup, child.stdin, progress)
+    with suppress(OSError, ValueError):
+        # The program may have ended before it had read everything; its status says so.
+        child.stdin.close()
+    require_whole(backup, read)
+    return read
+
+
+def read_artifact(
+    run: job_runner.JobRun, backup: Backup, sink: pipeline.Sink, progress: RestoreProgress
+) -> pipeline.ReadBack:
+    """Decrypt and decompress the artifact into ``sink``, to its last byte, without a judgement. Raises JobError."""
     identities = age_keys.load_identities()
 
     def see_bytes(count: int) -> None:
@@ -229,14 +320,9 @@ def feed_artifact(run: job_runner.JobRun, backup: Backup, child: Child, progress
 
     with storage.open_artifact(backup.artifact, backup.reads_from) as source:
         try:
-            read = pipeline.read_stream(source, child.stdin, identities, see_bytes)
+            return pipeline.read_stream(source, sink, identities, see_bytes)
         except OSError as error:
             raise explain_store_error(error, storage.artifact_address(backup.artifact, backup.reads_from)) from None
-    with suppress(OSError, ValueError):
-        # The program may have ended before it had read everything; its status says so.
-        child.stdin.close()
-    require_whole(backup, read)
-    return read
 
 
 def require_whole(backup: Backup, read: pipeline.ReadBack) -> None:
@@ -260,16 +346,19 @@ def require_whole(backup: Backup, read: pipeline.ReadBack) -> None:
         )
 
 
-def count_restored(server: Server, application_name: str) -> dict[str, int]:
-    """{"schema.table": rows} of a restored database. Raises JobError."""
+def read_restored(server: Server, backup: Backup, application_name: str, *, sums: bool) -> Found:
+    """Row counts of a restored database and, with ``sums``, the checksums that the backup has. Raises JobError."""
     with server.connect(application_name) as connection:
         try:
             # What was restored may have set a search path for its database, with operators of its own in it.
             connection.execute("SET search_path = ''")
             connection.execute("SET row_security = off")
+            counts = count_rows(connection, server.place)
+            known = backup.metadata.get("checksums", {}) if sums else {}
+            # Of any size: the same table may take more room there.
+            return Found(counts, checksum_tables(connection, 2**62, known.keys() & counts.keys()))
         except psycopg.Error as error:
             raise explain_database_error(error, server.place) from None
-        return count_rows(connection, server.place)
 
 
 def _build_create(name: str, metadata: Mapping[str, Any], owner: str) -> sql.Composed:

@@ -24,7 +24,13 @@ from readiness.models import Database
 CONNECT_TIMEOUT_SECONDS = 10
 _MAINTENANCE_DATABASES = ("postgres", "template1")
 # A peer that vanished (a cut cable, a dropped firewall state) is noticed within a minute.
-_KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+_KEEPALIVES = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    # In milliseconds, for bytes on the way: keepalives are sent only while nothing is.
+    "tcp_user_timeout": "60000",
+}
 
 
 @dataclass(frozen=True)

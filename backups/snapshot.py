@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from backups.checksums import checksum_tables
 from backups.errors import ErrorCode, JobError, Place, explain_database_error
+from backups.names import name_table
 from backups.pg_commands import EVERYTHING
 from backups.selection import Selection
 from backups.servers import Server, read_system_identifier, read_timeline
@@ -49,6 +51,7 @@ class SnapshotFacts:
     extensions: list[dict[str, str]]
     roles: list[str]
     owner: str
+    not_valid: list[str]
 
     @property
     def major(self) -> int:
@@ -83,6 +86,7 @@ class SnapshotFacts:
             "roles": self.roles,
             "owner": self.owner,
             "connection_limit": row.get("datconnlimit"),
+            "not_valid": self.not_valid,
             "server_version_num": self.server_version_num,
             "database_size_bytes": self.database_size_bytes,
             "is_standby": self.is_standby,
@@ -136,6 +140,13 @@ class HeldSnapshot:
         except psycopg.Error as error:
             raise explain_database_error(error, self._place) from None
         return bool(row and row[0])
+
+    def checksum_tables(self, under_bytes: int, only: Collection[str]) -> dict[str, str]:
+        """Checksums of the small ones among ``only`` as the snapshot sees them. Raises JobError."""
+        try:
+            return checksum_tables(self._connection, under_bytes, only)
+        except psycopg.Error as error:
+            raise explain_database_error(error, self._place) from None
 
     def interrupt(self) -> None:
         """From another thread: make a count that runs or waits end with an error."""
@@ -193,6 +204,7 @@ def _begin(connection: psycopg.Connection[Any]) -> SnapshotFacts | None:
         facts = _one(cursor)
         cursor.execute(_read_sql("requirements"))
         facts.update(_one(cursor))
+        facts["not_valid"] = [row["what"] for row in cursor.execute(_read_sql("not_valid")).fetchall()]
     facts["server_version"] = str(facts["server_version"]).split()[0]
     return SnapshotFacts(
         **facts,
@@ -207,18 +219,22 @@ def count_rows(
     place: Place,
     on_table: Callable[[str], None] | None = None,
     selection: Selection = EVERYTHING,
+    schema: str | None = None,
 ) -> dict[str, int]:
-    """{"schema.table": rows} of every table that a dump of the selection holds. Raises JobError."""
+    """{"schema.table": rows} of every table that a dump of the selection holds, or those of one schema.
+
+    Raises JobError.
+    """
     counts: dict[str, int] = {}
     current = ""
     try:
-        for schema, table in connection.execute(_read_sql("tables")).fetchall():
-            if not selection.holds(schema, table):
+        for namespace, table in connection.execute(_read_sql("tables")).fetchall():
+            if schema not in (None, namespace) or not selection.holds(namespace, table):
                 continue
-            current = name_table(schema, table)
+            current = name_table(namespace, table)
             if on_table is not None:
                 on_table(current)
-            query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
+            query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(namespace, table))
             row = connection.execute(query).fetchone()
             counts[current] = int(row[0]) if row else 0
     except psycopg.errors.LockNotAvailable:
@@ -230,11 +246,6 @@ def count_rows(
     except psycopg.Error as error:
         raise explain_database_error(error, place) from None
     return counts
-
-
-def name_table(schema: str, table: str) -> str:
-    """ "schema.table", quoted as SQL would where a dot or a quote in a name would make that ambiguous."""
-    return ".".join('"' + part.replace('"', '""') + '"' if set(part) & {".", '"'} else part for part in (schema, table))
 
 
 def _one(cursor: psycopg.Cursor[dict[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from backups import (
     catalogue,
     copying,
     dumps,
+    imports,
     pruning,
     reaper,
     restores,
@@ -55,8 +56,9 @@ def enqueue(job: Job) -> None:
 
 
 def take_backup(backup_id: int) -> str:
-    """Take, copy, verify, prove; the backup's status afterwards."""
-    backup = dumps.take(backup_id)
+    """Take, or take in from elsewhere, copy, verify, prove; the backup's status afterwards."""
+    is_foreign = Backup.objects.filter(pk=backup_id, trigger=Trigger.IMPORT).exists()
+    backup = imports.take_in(backup_id) if is_foreign else dumps.take(backup_id)
     if backup is None or backup.state != State.DONE:
         return "not taken" if backup is None else backup.status
     for copy in backup.copies.filter(state=State.QUEUED):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from backups import (
@@ -12,14 +12,14 @@ from backups import (
     names,
     pg_binaries,
     pg_commands,
-    proof_roles,
+    proof_checks,
     restoring,
-    servers,
+    scratch,
     storage,
 )
 from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place
-from backups.models import Backup, Verification
+from backups.models import Backup, ProofAssertion, Verification
 from backups.process import Child
 from backups.progress import RestoreProgress
 from backups.proof_servers import choose_proof_server
@@ -60,7 +60,7 @@ def prove(verification_id: int, notice: job_runner.Notice | None = None) -> Veri
         return None
     with job_runner.running(verification, notice) as run:
         try:
-            comparison, where = _restore_and_count(run, verification)
+            proof = _restore_and_look(run, verification)
         except JobError as error:
             if error.code in _CANNOT_BE_DONE_HERE:
                 catalogue.finish_verification(verification, Outcome.NOT_PROVABLE, detail=error.sentence)
@@ -74,9 +74,14 @@ def prove(verification_id: int, notice: job_runner.Notice | None = None) -> Veri
             else:
                 raise
         else:
-            outcome = Outcome.PASS if comparison.is_equal else Outcome.FAIL
-            compared = {"server": where, **comparison.as_json_object()}
-            catalogue.finish_verification(verification, outcome, detail=comparison.sentence, compared=compared)
+            catalogue.finish_verification(
+                verification,
+                Outcome.PASS if proof.holds else Outcome.FAIL,
+                detail=proof.sentence,
+                compared=proof.as_json_object(),
+                # Rows that do not say what their owner expects are whole all the same, and may be what is wanted back.
+                is_damage=not proof.comparison.is_equal,
+            )
     return Verification.objects.get(pk=verification_id)
 
 
@@ -107,61 +112,68 @@ def _require_readable(child: Child, artifact: str) -> None:
         )
 
 
-def _restore_and_count(run: job_runner.JobRun, verification: Verification) -> tuple[restoring.Comparison, str]:
+@dataclass(frozen=True)
+class Proof:
+    """What a restore into a scratch database on ``server`` showed; ``checks`` are sentences about what was fine."""
+
+    server: str
+    comparison: restoring.Comparison
+    checks: tuple[str, ...]
+    assertions: tuple[proof_checks.Asserted, ...]
+
+    @property
+    def holds(self) -> bool:
+        return self.comparison.is_equal and all(each.holds for each in self.assertions)
+
+    @property
+    def sentence(self) -> str:
+        """The result for people."""
+        failed = [each for each in self.assertions if not each.holds]
+        if self.comparison.is_equal and failed:
+            return f"What its owner asserts does not hold, “{failed[0].name}”: {failed[0].said}"
+        return self.comparison.sentence
+
+    def as_json_object(self) -> dict[str, Any]:
+        return {
+            "server": self.server,
+            **self.comparison.as_json_object(),
+            "checks": list(self.checks),
+            "assertions": [each.as_json_object() for each in self.assertions],
+        }
+
+
+def _restore_and_look(run: job_runner.JobRun, verification: Verification) -> Proof:
     # With its database, because other threads must not ask the catalogue for it.
     backup = Backup.objects.select_related("database").get(pk=verification.backup_id)
     copying.choose_copy(run, backup)
     run.enter("choosing a server")
     run.wait_for(lambda: storage.open_artifact(backup.artifact, backup.reads_from).close())
     (chosen,) = run.wait_for(lambda: choose_proof_server(backup, run.application_name))
-    client = pg_binaries.find_client(chosen.facts.major)
-    database = names.name_proof_database(verification.pk)
-    role = database if proof_roles.may_make_role(chosen.facts) else ""
-    run.enter("creating a scratch database")
-    catalogue.note_scratch(verification, chosen.kind, database, role)
-    with restoring.dropped_afterwards(run, chosen.server, database, role):
-        as_proof, entries = chosen.server, None
-        if role:
-            (as_proof,) = run.wait_for(lambda: proof_roles.create_role(chosen.server, role, run.application_name))
-        notes = restoring.create_scratch(run, chosen.server, database, backup.metadata, role)
-        scratch = as_proof.with_database(database)
-        if role:
-            entries = _prepare_for_role(run, backup, chosen.server.with_database(database), scratch, client.pg_restore)
-        run.enter("restoring", 0)
-        try:
-            restoring.restore_artifact(
-                run, backup, scratch, client.pg_restore, keep_owners=False, for_proof=True, entries=entries
-            )
-        except JobError as error:
-            if role and error.code in {ErrorCode.NOT_PROVABLE, ErrorCode.PERMISSION}:
-                raise _needs_more_rights(error) from None
-            raise
-        run.enter("comparing", 97)
-        if role:
-            run.wait_for(lambda: proof_roles.see_all_rows(scratch, run.application_name))
-        (found,) = run.wait_for(lambda: restoring.count_restored(scratch, run.application_name))
-    return restoring.compare_counts(backup.tables, found, notes), chosen.server.place.server
+    name = names.name_proof_database(verification.pk)
+    # They speak of the database that the connection names, not of others of its server.
+    own = backup.database_id if not backup.sibling else None
+    assertions = list(ProofAssertion.objects.filter(database=own)) if own else []
+    where = chosen.server.place.server
+    with scratch.made(run, verification, chosen, name, backup.metadata, reads_indexes=True) as made:
+        scratch.restore_into(run, backup, made)
+        (found,) = run.wait_for(lambda: restoring.read_restored(made.server, backup, run.application_name, sums=True))
+        comparison = restoring.compare(backup, found, made.notes)
+        if not comparison.is_equal:
+            return Proof(where, comparison, (), ())
+        run.enter("looking at constraints and indexes", 98)
+        run.wait_for(lambda: proof_checks.require_valid(made.server, backup.metadata, run.application_name))
+        if made.reads_indexes:
+            proof_checks.check_indexes(run, made.client, made.server)
+        run.enter("asking what the owner asserts", 99)
+        asserted = proof_checks.run_assertions(run, made.server, backup, assertions)
+    return Proof(where, comparison, _describe_checks(comparison, reads_indexes=made.reads_indexes), tuple(asserted))
 
 
-def _prepare_for_role(
-    run: job_runner.JobRun, backup: Backup, ours: servers.Server, scratch: servers.Server, pg_restore: Path
-) -> list[str] | None:
-    """Make what the proof's role may not: the extensions. What is left to restore, or None for everything."""
-    role = scratch.place.user
-    extensions = backup.metadata.get("extensions", [])
-    run.wait_for(lambda: proof_roles.require_login(scratch, run.application_name))
-    (made,) = run.wait_for(lambda: proof_roles.create_extensions(ours, role, extensions, run.application_name))
-    if not made:
-        return None
-    there = {f" SCHEMA - {schema} " for schema in made}
-    return [
-        line for line in restoring.read_contents(run, backup, pg_restore) if not any(each in line for each in there)
-    ]
-
-
-def _needs_more_rights(error: JobError) -> JobError:
-    return JobError(
-        ErrorCode.NOT_PROVABLE,
-        f"A proof runs without the rights of a superuser, and this backup asks for more ({error.said}): "
-        "look at what it holds, and restore it into a new database if you trust it.",
-    )
+def _describe_checks(comparison: restoring.Comparison, *, reads_indexes: bool) -> tuple[str, ...]:
+    checks = []
+    if comparison.checksums:
+        checks.append(f"The contents of {comparison.checksums:,} of {comparison.tables:,} tables have their checksums.")
+    checks.append("Every constraint and index that was valid is valid.")
+    if reads_indexes:
+        checks.append("pg_amcheck found every row in its indexes.")
+    return tuple(checks)

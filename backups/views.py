@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -14,14 +15,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from backups import catalogue, copying, restore_requests, schedules, storage, tasks
+from backups import catalogue, copying, schedules, storage, tasks
 from backups.errors import JobError, RequestError
-from backups.forms import RestoreForm, ScheduleForm
+from backups.forms import ScheduleForm
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Verification
 from portal import audit
 from readiness.models import Database, Environment
 
 PAGE_LENGTH = 50
+JUST_TAKEN = timedelta(seconds=10)
 
 may_view = permission_required("backups.view_backup", raise_exception=True)
 may_take = permission_required("backups.take_backup", raise_exception=True)
@@ -79,14 +81,15 @@ def show_backup(request: HttpRequest, pk: int) -> HttpResponse:
         "restores": restores,
         "copies": copies,
         "next_retry_at": schedules.next_retry_at(backup),
-        "is_busy": backup.is_active or any(job.is_active for job in [*copies, *verifications, *restores]),
+        "is_busy": backup.is_active
+        or any(job.is_active for job in [*copies, *verifications, *restores])
+        or _is_about_to_be_read(backup, verifications),
         "tables": sorted(backup.tables.items()),
         "row_count": sum(backup.tables.values()),
         "page": "backups",
     }
     if request.headers.get("HX-Request"):
         return _render_part(request, "backups/_backup.html", context, is_over=not context["is_busy"])
-    context["form"] = RestoreForm(backup=backup)
     return render(request, "backups/backup.html", context)
 
 
@@ -142,28 +145,11 @@ def download_backup(request: HttpRequest, pk: int) -> HttpResponseBase:
     return response
 
 
-@may_restore
-@require_POST
-def request_restore(request: HttpRequest, pk: int) -> HttpResponse:
-    """Requests a restore into a new database, once the environment's name was typed."""
-    backup = get_object_or_404(Backup, pk=pk)
-    form = RestoreForm(request.POST, backup=backup)
-    if form.is_valid():
-        try:
-            restore = restore_requests.request_restore(backup, form.cleaned_data["target"], actor=request.user)
-        except RequestError as error:
-            form.add_error(None, str(error))
-        else:
-            tasks.enqueue(restore)
-            return redirect("restore", restore.pk)
-    return render(request, "backups/restore_refused.html", {"backup": backup, "form": form}, status=400)
-
-
 @may_view
 @require_safe
 def show_restore(request: HttpRequest, pk: int) -> HttpResponse:
     """One restore with its progress and what came of it."""
-    restore = get_object_or_404(Restore.objects.select_related("backup"), pk=pk)
+    restore = get_object_or_404(Restore.objects.select_related("backup", "target__environment"), pk=pk)
     context = {"restore": restore, "backup": restore.backup, "page": "backups"}
     if request.headers.get("HX-Request"):
         return _render_part(request, "backups/_restore.html", context, is_over=not restore.is_active)
@@ -205,6 +191,12 @@ def change_schedule(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             f"turned {action} the schedule", actor=request.user, environment=environment, subject=str(schedule)
         )
     return redirect("environment_backups", slug)
+
+
+def _is_about_to_be_read(backup: Backup, verifications: list[Verification]) -> bool:
+    """Whether it was taken a moment ago: what took it clears up first, and then has it verified."""
+    is_fresh = backup.finished_at is not None and timezone.now() - backup.finished_at < JUST_TAKEN
+    return backup.state == State.DONE and is_fresh and not verifications
 
 
 def _render_part(request: HttpRequest, template: str, context: dict[str, Any], *, is_over: bool) -> HttpResponse:

@@ -223,7 +223,7 @@ def show_backups(promises: Promises, peers: dict[str, Callable[[], float | None]
         taken.append(done)
         return float(done.bytes) / 1e6
 
-    figures = measure({**peers, "Preflight: snapshot, counts, zstd, age, sha256, fsync": take})
+    figures = measure({**peers, "Preflight: snapshot, counts, checksums, zstd, age, sha256, fsync": take})
     show("Take", figures)
     by_name = {figure.name: figure for figure in figures}
     default, ours = by_name[DEFAULT], figures[-1]
@@ -275,8 +275,8 @@ def show_restores(promises: Promises, work: Path, client: Any, portal: Any, back
         {
             "pg_restore -j2 of a plain file, not compared": restore_peer(2),
             "pg_restore -j1 of a plain file, not compared": restore_peer(1),
-            "Preflight prove: restore, count, compare, drop": prove,
-            "Preflight restore: restore, count, compare, rename": restore,
+            "Preflight prove: decrypt, restore, compare, pg_amcheck, drop": prove,
+            "Preflight restore: decrypt, restore, compare, rename": restore,
         }
     )
     show("Restore", [peer, single, proved, restored])

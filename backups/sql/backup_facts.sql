@@ -15,13 +15,15 @@ proofs AS (
 ),
 done AS (
     SELECT environment_id, max(taken_at) AS newest_done_at FROM backups_backup
-    WHERE state = 'done' AND damaged_at IS NULL AND environment_id = ANY (SELECT environment_id FROM wanted)
+    WHERE state = 'done' AND damaged_at IS NULL
+      -- A dump from elsewhere is no backup of anything here.
+      AND metadata -> 'origin' IS NULL AND environment_id = ANY (SELECT environment_id FROM wanted)
     GROUP BY environment_id
 ),
 failed AS (
     SELECT DISTINCT ON (environment_id) environment_id, finished_at AS last_failed_at, error AS last_error
     FROM backups_backup
-    WHERE state = 'failed' AND environment_id = ANY (SELECT environment_id FROM wanted)
+    WHERE state = 'failed' AND trigger <> 'import' AND environment_id = ANY (SELECT environment_id FROM wanted)
     ORDER BY environment_id, finished_at DESC NULLS LAST
 )
 SELECT w.environment_id, p.newest_proven_at, d.newest_done_at, f.last_failed_at, coalesce(f.last_error, ''),

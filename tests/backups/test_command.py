@@ -263,3 +263,26 @@ def test_it_checks_before_a_backup(database: Database) -> None:
     assert (status, answer["possible"]) == (3, None)
     assert "cannot be reached" in answer["objections"][0]
     assert "cannot be reached" in said
+
+
+def test_it_restores_tables_beside(backup: Backup, server: Server) -> None:
+    beside = ("restore", str(backup.pk), "--beside", "back", "--table", "log.*", "--table", "public.orders")
+    status, [answer], _ = run(*beside)
+    assert (status, answer["mode"], answer["into"], answer["schema"]) == (0, "side", "shop", "back")
+    assert answer["compared"]["rows"] == 5100
+    assert run(*beside)[0] == 2
+    assert run("restore", str(backup.pk), "--beside", "public", "--table", "log.*")[0] == 2
+    status, answers, said = run("restore", str(backup.pk), "--beside", "back2")
+    assert (status, answers, "at least one table" in said) == (1, [], True)
+
+
+def test_it_takes_in_a_dump_from_elsewhere(database: Database, tmp_path: Path) -> None:
+    script = tmp_path / "theirs.sql"
+    script.write_text("CREATE TABLE t (a int);\nINSERT INTO t VALUES (1);\n")
+    status, [answer], _ = run("import", "shop-production", str(script))
+    assert (status, answer["status"], answer["tables"]) == (0, "verified", {"public.t": 1})
+    script.write_text("\\! true\n")
+    status, [answer], said = run("import", "shop-production", str(script))
+    assert (status, answer["status"], answer["artifact"]) == (1, "failed", None)
+    assert "commands of psql, which are not run" in said
+    assert run("import", "shop-production", str(tmp_path / "gone"))[0] == 2

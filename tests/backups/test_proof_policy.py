@@ -8,7 +8,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from backups import catalogue, tasks
-from backups.models import Backup
+from backups.models import Backup, Trigger
 from backups.proof_policy import is_proof_due
 from readiness.models import Database
 from tests.backups.conftest import run_prove, take
@@ -37,3 +37,12 @@ def test_it_does_not_prove_a_big_one_again_that_was_proven_this_week(database: D
     )
     tasks.tick()
     assert not second.verifications.filter(kind="prove").exists()
+
+
+def test_a_dump_from_elsewhere_is_always_proven(backup: Backup, settings: Settings) -> None:
+    settings.PROVE_EACH_UNDER_MB = 0
+    Backup.objects.update(proven_at=timezone.now(), database=None)
+    foreign = Backup.objects.get(pk=backup.pk)
+    assert not is_proof_due(foreign, timezone.now())
+    foreign.trigger = Trigger.IMPORT
+    assert is_proof_due(foreign, timezone.now())

@@ -158,3 +158,20 @@ def test_it_knows_a_reboot_from_another_machine() -> None:
     assert not leftovers.is_dead({**me, "host": "elsewhere", "start_time": "1"})
     assert not leftovers.is_dead({**me, "pid_namespace": 1, "start_time": "1"})
     assert not leftovers.is_dead({})
+
+
+def test_it_knows_a_restore_that_was_done_when_its_worker_died(backup: Backup, server: Server) -> None:
+    """Killed between the rename and the word that it is done; the same name by somebody else's hand is not ours."""
+    for mark, state in ((True, State.DONE), (False, State.FAILED)):
+        claimed = catalogue.claim(Restore, restore_requests.request_restore(backup, "shop_back").pk)
+        assert claimed is not None
+        catalogue.note_scratch(claimed, "own", f"preflight_restoring_{claimed.pk}_0123abcd")
+        server.create_database("shop_back")
+        with server.connect() as other:
+            said = claimed.application_name if mark else "mine"
+            other.execute(f"COMMENT ON DATABASE shop_back IS '{said}'")
+        Restore.objects.filter(pk=claimed.pk).update(worker={**claimed.worker, "start_time": "1"})
+        reaper.reap()
+        claimed.refresh_from_db()
+        assert (claimed.state, claimed.is_swept) == (state, True)
+        assert server.has_database("shop_back")

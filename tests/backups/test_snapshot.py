@@ -9,8 +9,9 @@ import pytest
 
 from backups import snapshot
 from backups.errors import ErrorCode, JobError
+from backups.names import name_table
 from backups.servers import parse_server
-from backups.snapshot import hold_snapshot, name_table
+from backups.snapshot import hold_snapshot
 from tests.backups.conftest import SHOP_TABLES
 from tests.conftest import Server
 

@@ -184,7 +184,8 @@ def test_it_restores_once_the_name_was_typed(
 
     with django_capture_on_commit_callbacks(execute=True):
         answer = operator.post(
-            url("request_restore", backup.pk), {"target": "shop_again", "confirmation": " Web shop "}
+            url("request_restore", backup.pk),
+            {"into": backup.database_id, "target": "shop_again", "confirmation": " Web shop "},
         )
 
     restore = Restore.objects.get()
@@ -211,7 +212,7 @@ def test_it_restores_nothing_when_something_is_wrong(
     environment: Environment, operator: Client, typed: dict[str, str], sentence: str
 ) -> None:
     backup = make_backup(environment)
-    fields = {"target": "shop_again", "confirmation": "Web shop", **typed}
+    fields = {"into": backup.database_id, "target": "shop_again", "confirmation": "Web shop", **typed}
 
     answer = operator.post(url("request_restore", backup.pk), fields)
 
@@ -233,7 +234,11 @@ def test_it_says_why_a_backup_cannot_be_restored(
 ) -> None:
     backup = make_backup(environment, **fields)
 
-    answer = operator.post(url("request_restore", backup.pk), {"target": "shop_again", "confirmation": "Web shop"})
+    into = {"into": backup.database_id} if backup.database_id else {}
+
+    answer = operator.post(
+        url("request_restore", backup.pk), {**into, "target": "shop_again", "confirmation": "Web shop"}
+    )
 
     assert answer.status_code == 400
     assert sentence in read_main(answer)

@@ -162,7 +162,12 @@ def shop_server() -> Iterator[Server]:
     server = Server()
     server.create_database("e2e_shop", *SHOP)
     yield server
-    for name in server.made:
+    with server.connect() as connection:
+        names = [row[0] for row in connection.execute("SELECT datname FROM pg_database").fetchall()]
+        kept = [name for name in names if name.startswith("preflight_kept_")]
+        for name in kept:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    for name in [*server.made, *kept]:
         server.drop_database(name)
 
 

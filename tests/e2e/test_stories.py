@@ -105,14 +105,15 @@ def test_an_operator_backs_up_sees_it_proven_and_restores(team: Team, shop: str,
     otto.follow("Back up or restore")
     otto.press("Back up main now")
     expect(otto.page.locator("h2 .status")).to_have_text("Proven", timeout=60_000)
-    expect(otto.page.get_by_role("button", name="Restore")).to_be_visible()
+    expect(otto.page.get_by_text("The contents of 2 of 2 tables have their checksums.")).to_be_visible()
     otto.look()
     backup = otto.page.url
 
+    otto.follow("Restore into a new database…")
+    expect(otto.page.get_by_role("heading", name="What will happen")).to_be_visible()
     otto.page.get_by_label("New database").fill("e2e_shop_again")
     otto.page.get_by_label("Type the environment’s name to confirm").fill("Shop staging")
     otto.press("Restore", status=400)
-    expect(otto.page.get_by_role("heading", level=1)).to_have_text("Nothing was restored yet")
     expect(otto.page.get_by_text("This is not “Shop production”; nothing was restored.")).to_be_visible()
     assert not shop_server.has_database("e2e_shop_again")
 
@@ -134,6 +135,92 @@ def test_an_operator_backs_up_sees_it_proven_and_restores(team: Team, shop: str,
         otto.page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename.endswith(".dump.zst.age")
     assert download.value.path().read_bytes().startswith(b"age-encryption.org/v1\n")
+
+
+def test_a_damaged_backup_is_found_and_the_database_replaced_and_brought_back(
+    portal: Portal, team: Team, ada: Person, shop: str, shop_server: Server
+) -> None:
+    otto = team.otto
+
+    def count_orders() -> int:
+        with shop_server.connect("e2e_shop") as connection:
+            row = connection.execute("SELECT count(*) FROM orders").fetchone()
+        return int(row[0]) if row else -1
+
+    otto.visit(shop)
+    otto.follow("Back up or restore")
+    otto.follow("What a proof asserts")
+    otto.page.get_by_label("Name").fill("there are orders")
+    otto.page.get_by_label("SQL").fill("SELECT count(*) FROM orders")
+    otto.press("Save", status=400)
+    expect(otto.page.get_by_text("it has to give one value that is true or false")).to_be_visible()
+    otto.page.get_by_label("SQL").fill("SELECT count(*) > 0 FROM orders")
+    otto.press("Save")
+
+    otto.visit("/backups/of/shop-production/")
+    otto.follow("Take in a dump from elsewhere…")
+    script = b"CREATE TABLE parcels (id int);\nINSERT INTO parcels VALUES (1), (2);\n"
+    otto.page.get_by_label("File").set_input_files({"name": "a.sql", "mimeType": "text/plain", "buffer": script})
+    otto.press("Take in")
+    expect(otto.page.locator("h2 .status")).to_have_text("Proven", timeout=60_000)
+    expect(otto.page.get_by_text("a.sql, plain SQL")).to_be_visible()
+    otto.look()
+
+    backups = []
+    for _ in range(2):
+        otto.visit("/backups/of/shop-production/")
+        otto.press("Back up main now")
+        expect(otto.page.locator("h2 .status")).to_have_text("Proven", timeout=60_000)
+        expect(otto.page.get_by_text("“there are orders” holds.")).to_be_visible()
+        backups.append(otto.page.url)
+
+    # A bit of the older one turns over on the disk.
+    artifact = portal.log_dir.parent / "backups" / otto_reads_file(otto, backups[0])
+    data = bytearray(artifact.read_bytes())
+    data[len(data) // 2] ^= 1
+    artifact.write_bytes(data)
+    otto.press("Verify again")
+    expect(otto.page.locator("h2 .status")).to_have_text("Damaged", timeout=60_000)
+    otto.look()
+
+    with shop_server.connect("e2e_shop") as connection:
+        connection.execute("DELETE FROM orders WHERE id > 5")
+    otto.visit(backups[1])
+    otto.follow("Restore single tables into a schema beside…")
+    otto.page.get_by_label("Tables").select_option(["public.orders"])
+    otto.page.get_by_label("New schema").fill("looked_at")
+    otto.page.get_by_label("Type the environment’s name to confirm").fill("Shop production")
+    otto.press("Restore tables")
+    expect(otto.page.locator("h2 .status")).to_have_text("Passed", timeout=60_000)
+    otto.look()
+    with shop_server.connect("e2e_shop") as connection:
+        assert connection.execute("SELECT count(*) FROM looked_at.orders").fetchone() == (SHOP_ROWS,)
+
+    otto.visit(backups[1])
+    otto.follow("Replace the database in use instead…")
+    otto.page.get_by_label("Type the name of the environment that is changed").fill("Shop production")
+    otto.press("Replace the database in use")
+    restore = otto.page.url
+    assert count_orders() == 5
+    expect(otto.page.get_by_text("A second operator has to approve it")).to_be_visible()
+    expect(otto.page.get_by_role("button", name="Approve")).to_have_count(0)
+    ada.visit(restore)
+    ada.press("Approve")
+    expect(ada.page.locator("h2 .status")).to_have_text("Passed", timeout=60_000)
+    assert count_orders() == SHOP_ROWS
+
+    otto.visit(restore)
+    otto.page.get_by_label("Type the environment’s name to swap it back").fill("Shop production")
+    otto.press("Undo")
+    expect(otto.page.locator("h2 .status")).to_have_text("Passed", timeout=60_000)
+    otto.look()
+    assert count_orders() == 5
+
+
+def otto_reads_file(otto: Person, page: str) -> str:
+    """The name of a backup's file, as its page says it."""
+    otto.visit(page)
+    return otto.page.locator("dt", has_text="File").locator("xpath=following-sibling::dd[1]").inner_text().strip()
 
 
 def test_a_stakeholder_sees_the_dashboards_and_nothing_else(team: Team, shop: str) -> None:

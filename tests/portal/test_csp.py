@@ -140,7 +140,13 @@ def test_it_keeps_every_page_of_an_operator_clean(shop: Environment, otto: User,
         *(reverse("backup", args=[backup.pk]) for backup in Backup.objects.all()),
         reverse("restore", args=[Restore.objects.get().pk]),
         *(reverse("schedule_retention", args=["shop", each.pk]) for each in BackupSchedule.objects.all()),
-        *(reverse("replace_by_backup", args=[backup.pk]) for backup in Backup.objects.filter(state="done")),
+        *(
+            reverse(name, args=[backup.pk])
+            for backup in Backup.objects.filter(state="done")
+            for name in ("request_restore", "restore_beside", "replace_by_backup")
+        ),
+        reverse("proof_assertions", args=["shop"]),
+        reverse("import_dump", args=["shop"]),
     ]
     for headers in ({}, {"HX-Request": "true"}):
         for page in pages:

@@ -87,10 +87,10 @@ POST_ONLY = {
     "cancel_backup",
     "verify_backup",
     "prove_backup",
-    "request_restore",
     "cancel_restore",
     "approve_restore",
     "pin_backup",
+    "remove_assertion",
     "undo_restore",
     "cancel_verification",
     "take_backup",
@@ -103,6 +103,10 @@ POST_ONLY = {
 FORM_PAGES = {
     "maintenance",
     "replace_by_backup",
+    "request_restore",
+    "restore_beside",
+    "import_dump",
+    "proof_assertions",
     "schedule_retention",
     "edit_schedule",
     "add_environment",
@@ -184,7 +188,7 @@ class World:
         }
         if name == "tracker_issue":
             return self.issue.pk
-        if name in {"request_restore", "replace_by_backup"}:
+        if name in {"request_restore", "restore_beside", "replace_by_backup"}:
             return self.backup.pk
         return int(next((row.pk for word, row in places.items() if word in name), self.backup.pk))
 

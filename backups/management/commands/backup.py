@@ -7,8 +7,10 @@ Exit status: 0 fine, 1 bad news, 2 usage or something unknown, 3 could not tell.
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,10 +24,12 @@ from backups import (
     copying,
     dumps,
     errors,
+    imports,
     preflight,
     pruning,
     restore_requests,
     restores,
+    servers,
     storage,
     store_check,
     store_report,
@@ -35,7 +39,7 @@ from backups import (
 from backups.errors import ErrorCode, RequestError
 from backups.listing import describe_backup, describe_listed, describe_restore, describe_verification
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Trigger, Verification
-from backups.names import check_restore_name
+from backups.names import check_restore_name, check_side_schema
 from backups.store_config import LOCAL
 from portal import audit
 from portal.audit import COMMAND_LINE
@@ -91,6 +95,9 @@ class Command(BaseCommand):
         check = actions.add_parser("check", help="say what would stand in the way of a backup, without taking one")
         check.add_argument("environment", metavar="ENV", help="slug of the environment")
         check.add_argument("--database", metavar="D", help="may be left out when the environment has one")
+        take_in = actions.add_parser("import", help="take in a dump that was made elsewhere")
+        take_in.add_argument("environment", metavar="ENV")
+        take_in.add_argument("file", metavar="FILE", help="of pg_dump in any format, or SQL; also as gzip")
         export = actions.add_parser("export", help="write a plain archive for pg_restore")
         export.add_argument("id", type=int, metavar="ID")
         export.add_argument("file", metavar="FILE", help="must not exist yet; not encrypted")
@@ -125,6 +132,8 @@ class Command(BaseCommand):
             case "create":
                 database = self._find_database(options["environment"], options["database"])
                 return self._create(database, options)
+            case "import":
+                return self._import(self._find_environment(options["environment"]), Path(options["file"]))
             case "list":
                 return self._list(options["environment"])
             case "restore":
@@ -160,19 +169,41 @@ class Command(BaseCommand):
         backup = dumps.take(catalogue.request_backup(database, plan=plan, **_BY_COMMAND).pk, self._notice)
         if backup is None:
             self._refuse("The backup was cancelled before it began.", BAD_NEWS)
+        return self._read_taken(backup, ("verify", "prove") if options["prove"] else ("verify",))
+
+    def _read_taken(self, backup: Backup, kinds: Sequence[str]) -> int:
+        """Copy what was taken, read it, and say what came of it."""
         status = _status_of(backup)
         for sentence in backup.warnings:
             self._explain(sentence)
         for copy in backup.copies.filter(state=State.QUEUED):
             copied = copying.copy(copy.pk, self._notice)
             self._explain(copied.error if copied is not None else "")
-        for kind in ("verify", "prove") if options["prove"] else ("verify",):
+        for kind in kinds:
             if status == 0:
                 status = self._verify_or_prove(backup, kind)[1]
         backup.refresh_from_db()
         self._answer(describe_backup(backup), f"{backup}: {backup.status}. {backup.error or backup.damage}".strip())
         self._explain(backup.error or backup.damage)
         return status
+
+    def _import(self, environment: Environment, path: Path) -> int:
+        name = imports.name_upload(secrets.token_hex(8))
+        try:
+            if path.stat().st_size > imports.max_bytes():
+                self._refuse(f"{path} is bigger than IMPORT_MAX_MB allows.", USAGE)
+            source = path.open("rb")
+        except OSError as error:
+            self._refuse(f"The file {path} cannot be read ({type(error).__name__}).", USAGE)
+        backup = catalogue.request_import(
+            environment, {"name": path.name[:100], "where": "upload", "file": name}, actor_name=COMMAND_LINE
+        )
+        with source:
+            imports.keep_upload(source, name)
+        taken = imports.take_in(backup.pk, self._notice)
+        if taken is None:
+            self._refuse("It was cancelled before it began.", BAD_NEWS)
+        return self._read_taken(taken, ("verify",))
 
     def _list(self, slug: str | None) -> int:
         backups: QuerySet[Backup] = Backup.objects.all()
@@ -223,6 +254,13 @@ class Command(BaseCommand):
             if not found.is_possible:
                 self._refuse(found.objections[0], BAD_NEWS)
             target = found.live
+        elif options["beside"]:
+            mode = Restore.Mode.SIDE
+            target = servers.own_server(database).place.database
+            try:
+                check_side_schema(options["beside"])
+            except RequestError as error:
+                self._refuse(str(error), USAGE)
         else:
             try:
                 check_restore_name(target)
@@ -236,6 +274,8 @@ class Command(BaseCommand):
             masking_sql=self._read_script(options["mask"]),
             break_glass_reason=options["break_glass"] or "",
             skips_safety_backup=options["no_safety_backup"],
+            side_schema=options["beside"] or "",
+            tables=options["table"],
             **_BY_COMMAND,
         )
         if request.is_waiting:
@@ -419,7 +459,15 @@ class Command(BaseCommand):
 def _add_restore_arguments(parser: CommandParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--into", metavar="NEWDB", help="a name that is not taken")
+    where.add_argument("--beside", metavar="SCHEMA", help="tables into a schema that is not there yet, see --table")
     where.add_argument("--replace", action="store_true", help="take the place of the database in use, which is kept")
+    parser.add_argument(
+        "--table",
+        metavar="SCHEMA.TABLE",
+        action="append",
+        default=[],
+        help="with --beside; SCHEMA.* for all; repeatable",
+    )
     parser.add_argument("--environment", metavar="ENV", help="on the server of this environment, else the backup's own")
     parser.add_argument("--database", metavar="D", help="which database of --environment, where it has several")
     parser.add_argument("--mask", metavar="FILE", help="SQL that runs before anybody can connect")

@@ -1,0 +1,140 @@
+"""What a proof looks at in the scratch database besides the rows: validity, indexes, the owner's assertions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from psycopg import sql
+
+from backups import job_runner, pg_commands
+from backups.errors import ErrorCode, JobError, explain_database_error
+from backups.models import Backup, ProofAssertion
+from backups.pg_binaries import ClientBinaries
+from backups.servers import Server
+
+AMCHECK_SCHEMA = "preflight_amcheck"
+ASSERTION_SECONDS = 60
+_BOOL_OID = 16
+
+
+@dataclass(frozen=True)
+class Asserted:
+    """One assertion and what came of it; ``said`` is why it does not hold, empty when it does."""
+
+    name: str
+    said: str
+
+    @property
+    def holds(self) -> bool:
+        return not self.said
+
+    def as_json_object(self) -> dict[str, Any]:
+        return {"name": self.name, "holds": self.holds, "said": self.said}
+
+
+def require_valid(scratch: Server, metadata: Mapping[str, Any], application_name: str) -> None:
+    """Raises JobError (NOT_EQUAL) for a constraint or an index that is not valid and was in the original."""
+    query = (Path(__file__).with_name("sql") / "not_valid.sql").read_bytes()
+    with scratch.connect(application_name) as connection:
+        try:
+            connection.execute("SET search_path = ''")
+            found = {str(row[0]) for row in connection.execute(query).fetchall()}
+        except psycopg.Error as error:
+            raise explain_database_error(error, scratch.place) from None
+    if broken := sorted(found - set(metadata.get("not_valid", []))):
+        raise JobError(
+            ErrorCode.NOT_EQUAL, f"After the restore the {broken[0]} is not valid, and it was in the backup."
+        )
+
+
+def prepare_amcheck(ours: Server, role: str, application_name: str) -> None:
+    """In the empty scratch database, as a superuser: let the proof's role read indexes through. Raises JobError."""
+    members = (
+        "SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text, n.nspname FROM pg_catalog.pg_extension AS e"
+        " JOIN pg_catalog.pg_depend AS d ON d.refobjid = e.oid AND d.deptype = 'e'"
+        " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+        " JOIN pg_catalog.pg_proc AS p ON p.oid = d.objid JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
+        " WHERE e.extname = 'amcheck'"
+    )
+    schema, grantee = sql.Identifier(AMCHECK_SCHEMA), sql.Identifier(role)
+    with ours.connect(application_name) as connection:
+        try:
+            connection.execute("SET search_path = ''")
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+            connection.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA {}").format(schema))
+            for function, namespace in connection.execute(members).fetchall():
+                # A regprocedure is quoted as SQL wants it.
+                connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), grantee))
+                connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(namespace), grantee))
+        except psycopg.Error as error:
+            raise explain_database_error(error, ours.place) from None
+
+
+def check_indexes(run: job_runner.JobRun, client: ClientBinaries, scratch: Server) -> None:
+    """Have pg_amcheck look for every row in its indexes. Raises JobError (NOT_EQUAL) with what it found first."""
+    program = client.find("pg_amcheck")
+    assert program is not None  # noqa: S101  asked before
+    with scratch.service_file(run.application_name) as service:
+        command = pg_commands.check_indexes(program, service, scratch.place.database, settings.RESTORE_JOBS)
+        with run.child(command, secrets=scratch.secrets, gives_stdout=True) as child:
+            (said,) = run.wait_for(child.stdout.read)
+            (status,) = run.wait_for(child.wait)
+    found = bytes(said).decode("utf-8", "replace").split("\n", 1)[0].strip()
+    if status == 2 or (status == 0 and found):
+        raise JobError(ErrorCode.NOT_EQUAL, f"pg_amcheck found after the restore: {found.rstrip('.:')[:300]}.")
+    if status != 0:
+        raise JobError(ErrorCode.NOT_PROVABLE, f"pg_amcheck could not read the indexes: {child.complaint[:300]}")
+
+
+def run_assertions(
+    run: job_runner.JobRun, scratch: Server, backup: Backup, assertions: Iterable[ProofAssertion]
+) -> list[Asserted]:
+    """Ask each, read-only; the setting preflight.taken_at is the moment of the backup. Raises JobError."""
+    found = []
+    for assertion in assertions:
+        with scratch.connect(run.application_name) as connection, run.stopped_by(connection.cancel):
+            (said,) = run.wait_for(lambda: _assert(connection, backup, assertion))  # noqa: B023  waited for here
+        found.append(Asserted(assertion.name, said))
+    return found
+
+
+def _assert(connection: psycopg.Connection[Any], backup: Backup, assertion: ProofAssertion) -> str:
+    taken_at = backup.taken_at.isoformat() if backup.taken_at else ""
+    try:
+        with connection.transaction():
+            _begin_read_only(connection)
+            connection.execute("SELECT pg_catalog.set_config('preflight.taken_at', %s, true)", [taken_at])
+            # The extended protocol takes one statement and no more.
+            row = connection.execute(assertion.sql.encode(), binary=True).fetchone()
+    except psycopg.errors.QueryCanceled:
+        return f"It was not answered within {ASSERTION_SECONDS} seconds."
+    except psycopg.Error as error:
+        return f"It could not be answered: {error.diag.message_primary or 'the connection broke'}."
+    return "" if row is not None and row[0] is True else "It is not true."
+
+
+def try_assertion(server: Server, text: str, application_name: str) -> str:
+    """What is wrong with an assertion, asked of the database itself, which parses it and runs nothing; "" when fine.
+
+    Raises JobError when the database cannot be asked.
+    """
+    with server.connect(application_name) as connection, connection.transaction():
+        _begin_read_only(connection)
+        parsed = connection.pgconn.prepare(b"", text.encode())
+        if parsed.status != psycopg.pq.ExecStatus.COMMAND_OK:
+            return (parsed.error_field(psycopg.pq.DiagnosticField.MESSAGE_PRIMARY) or b"?").decode("utf-8", "replace")
+        described = connection.pgconn.describe_prepared(b"")
+        if described.nfields != 1 or described.ftype(0) != _BOOL_OID:
+            return "it has to give one value that is true or false, such as SELECT count(*) > 0 FROM orders"
+    return ""
+
+
+def _begin_read_only(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("SET TRANSACTION READ ONLY")
+    connection.execute("SET LOCAL search_path = public")
+    connection.execute(f"SET LOCAL statement_timeout = '{ASSERTION_SECONDS}s'")
