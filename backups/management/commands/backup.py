@@ -256,7 +256,8 @@ class Command(BaseCommand):
             target = found.live
         elif options["beside"]:
             mode = Restore.Mode.SIDE
-            target = servers.own_server(database).place.database
+            server = servers.own_server(into) if into else servers.server_of_backup(backup)
+            target = server.place.database
             try:
                 check_side_schema(options["beside"])
             except RequestError as error:
