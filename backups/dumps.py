@@ -123,10 +123,7 @@ def dump_from(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
             run.is_clean = False
             run.wait_for(artifact.seal)
         duration_ms = round((time.monotonic() - began) * 1000)
-        metadata = {**facts.as_metadata(), "checksums": checksums, **backup.metadata}
-        if backup.is_foreign:
-            # The role it was restored as is gone by the time that anybody reads this.
-            metadata["roles"] = []
+        metadata = _describe(backup, facts, checksums)
         taken = _Taken(at, facts, metadata, tables, written, client.version, duration_ms)
         taken.warnings += [warning] if warning else []
         if backup.with_globals:
@@ -134,6 +131,15 @@ def dump_from(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
                 _dump_globals(run, backup, server, client, held, taken)
     with _removed_on_failure(backup):
         _catalogue(run, backup, taken)
+
+
+def _describe(backup: Backup, facts: SnapshotFacts, checksums: Mapping[str, str]) -> dict[str, Any]:
+    """What a restore must know of the backup; where it came from elsewhere, the backup says so already."""
+    metadata = {**facts.as_metadata(), "checksums": dict(checksums), **backup.metadata}
+    if backup.is_foreign:
+        # The role it was restored as is gone by the time that anybody reads this.
+        metadata |= {"roles": [], "owner": ""}
+    return metadata
 
 
 def _compress(
@@ -273,7 +279,10 @@ def _build_manifest(backup: Backup, taken: _Taken) -> dict[str, Any]:
 def _require_space(backup: Backup, at: DirectoryStore, database_size_bytes: int) -> None:
     """Refuse before writing: half as much again as the last one took, or the whole database where there was none."""
     last = (
-        Backup.objects.filter(
+        # Dumps from elsewhere have no database and nothing in common.
+        None
+        if backup.database is None
+        else Backup.objects.filter(
             database=backup.database,
             sibling=backup.sibling,
             selection=backup.selection,

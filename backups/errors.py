@@ -271,7 +271,7 @@ def explain_database_error(error: psycopg.Error, place: Place) -> JobError:
 
 
 def explain_store_error(error: OSError, where: str) -> JobError:
-    """The sentence for a disk or a store that refuses."""
+    """The sentence for a store that refuses."""
     if isinstance(error, StoreReadError):
         return error.explained
     return explain_disk_error(error, f"The backup store {where}")

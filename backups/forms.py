@@ -231,7 +231,7 @@ class AssertionForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ImportForm(forms.Form):
-    """Where a dump made elsewhere is: uploaded, or a file in the store."""
+    """Where a dump made elsewhere is: uploaded, or a file in the local store."""
 
     upload = forms.FileField(
         label="File",
@@ -239,7 +239,7 @@ class ImportForm(forms.Form):
         help_text="Made by pg_dump: a custom archive, tar, a directory in a tar file, or plain SQL, also as gzip.",
     )
     path = forms.CharField(
-        label="Or its name in the backup store",
+        label="Or its name in the local backup store",
         required=False,
         max_length=200,
         widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
@@ -259,7 +259,8 @@ class ImportForm(forms.Form):
         if not self.errors and bool(cleaned.get("upload")) is bool(cleaned.get("path")):
             self.add_error(
                 None,
-                f"Give a file of at most {settings.IMPORT_MAX_MB:,} MB, or the name of one in the store, and not both.",
+                f"Give a file of at most {settings.IMPORT_MAX_MB:,} MB, or the name of one in the local store, "
+                "and not both.",
             )
         return cleaned
 

@@ -25,6 +25,7 @@ from psycopg import sql
 from backups import (
     age_keys,
     catalogue,
+    copying,
     dumps,
     foreign_files,
     job_runner,
@@ -43,6 +44,7 @@ from backups.models import Backup
 from backups.pg_binaries import ClientBinaries
 from backups.proof_servers import PROOF, ProofServer, read_server_facts
 from backups.servers import Server
+from backups.store_config import LOCAL
 
 _BLOCK_BYTES = 256 * 1024
 # The minor releases whose psql can be told to run no commands of its own, by major; all from 18 on can.
@@ -86,21 +88,22 @@ def take_in(backup_id: int, notice: job_runner.Notice | None = None) -> Backup |
             _take_in(run, backup)
         finally:
             storage.delete_artifact(uploaded_file(backup))
+    copying.sweep_spool()
     return Backup.objects.get(pk=backup_id)
 
 
 def uploaded_file(backup: Backup) -> str:
-    """The name in the store of what somebody uploaded, encrypted, until it was taken in; else ""."""
+    """The name in the local store of what somebody uploaded, encrypted, until it was taken in; else ""."""
     return str(backup.source["file"]) if backup.source.get("where") == "upload" else ""
 
 
 def name_upload(unique: str) -> str:
-    """Where an upload is kept in the store, under a name that no backup has."""
+    """Where an upload is kept in the local store, under a name that no backup has."""
     return f"incoming/{unique}.zst.age"
 
 
 def keep_upload(source: Any, name: str) -> None:
-    """Write an upload into the store, compressed and encrypted, in constant memory. Raises JobError."""
+    """Write an upload into the local store, compressed and encrypted, in constant memory. Raises JobError."""
     recipients = age_keys.load_recipients()
     with storage.new_artifact(name) as artifact:
         try:
@@ -154,7 +157,7 @@ def _read_source(run: job_runner.JobRun, backup: Backup, file: plaintext.PlainFi
     name = str(backup.source["file"])
     whole = hashlib.sha256()
     try:
-        with storage.open_artifact(name) as source:
+        with storage.open_artifact(name, LOCAL) as source:
             if uploaded_file(backup):
                 with plaintext.new_file("upload") as upload:
                     read = pipeline.read_stream(

@@ -80,7 +80,7 @@ def look_at_replace(backup: Backup, target: Database | None, *, masks: bool = Fa
 def look_at_new(backup: Backup, target: Database | None, *, masks: bool = False) -> Preflight:
     """What restoring into a new database on the target's server would do. Changes nothing."""
     try:
-        own = servers.own_server(target) if target else servers.server_of_backup(backup)
+        own = servers.own_server(target or backup.database)
         admin = servers.find_maintenance(own, _NAME, or_own=True)
         facts = read_server_facts(admin, _NAME)
     except JobError as error:
@@ -107,11 +107,15 @@ def look_at_new(backup: Backup, target: Database | None, *, masks: bool = False)
 
 
 def look_at_side(backup: Backup, target: Database | None, *, masks: bool = False) -> Preflight:
-    """What restoring tables into a schema of the target's database would do. Changes nothing."""
+    """What restoring tables into a schema of the target's database, or of the one backed up, would do.
+
+    Changes nothing.
+    """
     live, where, scratch = "?", "?", "?"
     objections = [restore_requests.ONLY_BESIDE] if backup.is_foreign else []
     try:
-        server = servers.own_server(target) if target else servers.server_of_backup(backup)
+        is_own = target is None or target.pk == backup.database_id
+        server = servers.server_of_backup(backup) if is_own else servers.own_server(target)
         live, where = server.place.database, server.place.server
         side_schemas.require_room_for_schema(server, "", _NAME)
         scratch = choose_proof_server(backup, _NAME).server.place.server

@@ -16,7 +16,6 @@ from backups.proof_servers import find_server
 from backups.restoring import drop_scratch
 from backups.servers import Server
 from backups.side_schemas import drop_if_ours
-from backups.store_config import LOCAL
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ def _settle_swap(restore: Restore) -> None:
 def _sweep_backup(backup: Backup) -> None:
     if backup.state != State.DONE:
         storage.delete_artifact(backup.artifact, catalogue.list_places(backup))
-    storage.delete_artifact(imports.uploaded_file(backup), [LOCAL])
+    storage.delete_artifact(imports.uploaded_file(backup))
     if backup.scratch:
         _sweep_scratch(backup)
         return

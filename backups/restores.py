@@ -40,7 +40,8 @@ def restore(restore_id: int, notice: job_runner.Notice | None = None) -> Restore
 
 
 def _restore(run: job_runner.JobRun, job: Restore) -> None:
-    backup = job.backup
+    # With its database, because other threads must not ask the catalogue for it.
+    backup = Backup.objects.select_related("database").get(pk=job.backup_id)
     began = time.monotonic()
     run.enter("looking before leaping")
     if job.mode == Restore.Mode.UNDO:
@@ -49,7 +50,7 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     copying.choose_copy(run, backup)
     copying.require_there(run, backup)
     if job.mode == Restore.Mode.SIDE:
-        side_schemas.restore_beside(run, job, began)
+        side_schemas.restore_beside(run, job, backup, began)
         return
     own = servers.server_of_restore(job)
     is_new = job.mode == Restore.Mode.NEW

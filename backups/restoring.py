@@ -277,8 +277,15 @@ def read_contents(run: job_runner.JobRun, backup: Backup, pg_restore: Path) -> l
                 raise BrokenPipeError
 
         def feed() -> None:
-            with storage.open_artifact(backup.artifact, backup.reads_from) as source, suppress(BrokenPipeError):
-                pipeline.read_stream(source, child.stdin, identities, stop_when_told)
+            with storage.open_artifact(backup.artifact, backup.reads_from) as source:
+                try:
+                    pipeline.read_stream(source, child.stdin, identities, stop_when_told)
+                except BrokenPipeError:
+                    # It has read what it wanted.
+                    pass
+                except OSError as error:
+                    where = storage.artifact_address(backup.artifact, backup.reads_from)
+                    raise explain_store_error(error, where) from None
             with suppress(OSError, ValueError):
                 child.stdin.close()
 

@@ -39,10 +39,11 @@ _ENTRY = re.compile(r"\d+; \d+ \d+ (?P<rest>.*)")
 _BLOCK_BYTES = 256 * 1024
 
 
-def restore_beside(run: job_runner.JobRun, job: Restore, began: float) -> None:
-    """Bring the chosen tables of the backup into the restore's schema, which must not exist yet. Raises JobError."""
-    # With its database, because other threads must not ask the catalogue for it.
-    backup = Backup.objects.select_related("database").get(pk=job.backup_id)
+def restore_beside(run: job_runner.JobRun, job: Restore, backup: Backup, began: float) -> None:
+    """Bring the chosen tables of the backup into the restore's schema, which must not exist yet.
+
+    ``backup`` is the restore's, with its database, and says where it is read from. Raises JobError.
+    """
     target = servers.server_of_restore(job).with_database(job.target_database)
     run.wait_for(lambda: require_room_for_schema(target, job.side_schema, run.application_name))
     client = pg_binaries.find_client(_read_major(target, run.application_name))

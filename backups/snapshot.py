@@ -221,12 +221,15 @@ def count_rows(
     selection: Selection = EVERYTHING,
     schema: str | None = None,
 ) -> dict[str, int]:
-    """{"schema.table": rows} of every table that a dump of the selection holds, or of one schema. Raises JobError."""
+    """{"schema.table": rows} of every table that a dump of the selection holds, or those of one schema.
+
+    Raises JobError.
+    """
     counts: dict[str, int] = {}
     current = ""
     try:
         for namespace, table in connection.execute(_read_sql("tables")).fetchall():
-            if schema not in {None, namespace} or not selection.holds(namespace, table):
+            if schema not in (None, namespace) or not selection.holds(namespace, table):
                 continue
             current = name_table(namespace, table)
             if on_table is not None:

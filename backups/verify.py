@@ -150,7 +150,9 @@ def _restore_and_look(run: job_runner.JobRun, verification: Verification) -> Pro
     run.wait_for(lambda: storage.open_artifact(backup.artifact, backup.reads_from).close())
     (chosen,) = run.wait_for(lambda: choose_proof_server(backup, run.application_name))
     name = names.name_proof_database(verification.pk)
-    assertions = list(ProofAssertion.objects.filter(database=backup.database_id)) if backup.database_id else []
+    # They speak of the database that the connection names, not of others of its server.
+    own = backup.database_id if not backup.sibling else None
+    assertions = list(ProofAssertion.objects.filter(database=own)) if own else []
     where = chosen.server.place.server
     with scratch.made(run, verification, chosen, name, backup.metadata, reads_indexes=True) as made:
         scratch.restore_into(run, backup, made)

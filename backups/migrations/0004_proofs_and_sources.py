@@ -38,17 +38,17 @@ class Migration(migrations.Migration):
             field=models.CharField(choices=[('manual', 'By hand'), ('schedule', 'Schedule'), ('command', 'Command line'), ('restore', 'Before a restore'), ('import', 'From elsewhere')], default='manual', max_length=8),
         ),
         migrations.AlterField(
+            model_name='backupcopy',
+            name='trigger',
+            field=models.CharField(choices=[('manual', 'By hand'), ('schedule', 'Schedule'), ('command', 'Command line'), ('restore', 'Before a restore'), ('import', 'From elsewhere')], default='manual', max_length=8),
+        ),
+        migrations.AlterField(
             model_name='restore',
             name='mode',
             field=models.CharField(choices=[('new', 'Into a new database'), ('replace', 'In the place of the database in use'), ('undo', 'Back to the database before'), ('side', 'Tables into a schema beside')], default='new', max_length=7),
         ),
         migrations.AlterField(
             model_name='restore',
-            name='trigger',
-            field=models.CharField(choices=[('manual', 'By hand'), ('schedule', 'Schedule'), ('command', 'Command line'), ('restore', 'Before a restore'), ('import', 'From elsewhere')], default='manual', max_length=8),
-        ),
-        migrations.AlterField(
-            model_name='backupcopy',
             name='trigger',
             field=models.CharField(choices=[('manual', 'By hand'), ('schedule', 'Schedule'), ('command', 'Command line'), ('restore', 'Before a restore'), ('import', 'From elsewhere')], default='manual', max_length=8),
         ),

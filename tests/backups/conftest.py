@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from backups import catalogue, dumps, verify
-from backups.models import Backup, Verification
+from backups.models import Backup, State, Verification
 from readiness.models import Database, Environment
 from tests.conftest import Server
 
@@ -60,6 +60,14 @@ def take(database: Database) -> Backup:
     """Request and take; the backup as it ended."""
     taken = dumps.take(catalogue.request_backup(database).pk)
     assert taken is not None
+    return taken
+
+
+def take_sibling(database: Database, name: str) -> Backup:
+    """The same of another database of its server, as a schedule for all of them does."""
+    taken = dumps.take(catalogue.request_backup(database, plan=catalogue.Plan(sibling=name)).pk)
+    assert taken is not None
+    assert taken.state == State.DONE, taken.error
     return taken
 
 

@@ -30,6 +30,7 @@ from backups.foreign_files import Kind
 from backups.models import Backup, State
 from readiness.models import Database, Environment
 from tests.backups.conftest import SHOP_TABLES, list_databases, list_files, run_prove, run_verify
+from tests.backups.store_settings import use_stores
 from tests.cluster import CLUSTER
 from tests.conftest import Server
 
@@ -118,6 +119,33 @@ def test_it_takes_a_file_that_lies_in_the_store(environment: Environment, make_d
     assert (store / "from-the-provider.sql.gz").exists()
 
 
+def test_it_goes_to_the_default_stores(
+    environment: Environment, make_dump: Make, store: Path, settings: Settings
+) -> None:
+    nas = store.parent / "nas"
+    use_stores(settings, f'nas = {{kind = "directory", path = "{nas}"}}')
+    settings.BACKUP_DEFAULT_STORES = ["nas"]
+    backup = upload(environment, make_dump("--format=custom"))
+    assert (backup.state, backup.error, backup.stores) == (State.DONE, "", ["nas"])
+    assert [(copy.store, copy.state) for copy in backup.copies.all()] == [("nas", State.DONE)]
+    assert (nas / backup.artifact).exists()
+    assert list_files(store) == list_files(Path(settings.VAR_DIR) / "spool") == set()
+    assert run_verify(backup).outcome == "pass"
+    assert run_prove(backup).outcome == "pass"
+    backup.delete()
+    (rebuilt,) = store_check.rebuild_catalogue("test", "nas").added
+    assert rebuilt.is_foreign
+
+
+def test_what_waits_to_be_taken_in_is_no_orphan(environment: Environment, store: Path) -> None:
+    name = imports.name_upload("0123abcd")
+    imports.keep_upload(io.BytesIO(b"something"), name)
+    assert list_files(store) == {Path(name).name}
+    difference = store_check.compare_store()
+    assert (difference.orphans, difference.missing) == ((), ())
+    assert store_check.rebuild_catalogue("test").added == ()
+
+
 def test_it_passes_over_owners_and_grants_of_roles_that_are_not_here(
     environment: Environment, make_dump: Make, server: Server
 ) -> None:
@@ -162,16 +190,6 @@ def test_it_counts_for_no_database(environment: Environment, make_dump: Make) ->
     assert (facts.newest_proven_at, facts.newest_done_at) == (None, None)
     upload(environment, b"nonsense")
     assert probes.read_backup_facts([environment.pk])[environment.pk].last_failed_at is None
-
-
-def test_an_upload_that_waits_is_no_orphan(environment: Environment) -> None:
-    source = {"name": "shop.dump", "where": "upload", "file": "incoming/0123abcd.zst.age"}
-    imports.keep_upload(io.BytesIO(b"anything"), source["file"])
-    queued = catalogue.request_import(environment, source)
-    assert store_check.compare_store().orphans == ()
-    imports.take_in(queued.pk)
-
-    assert store_check.compare_store().orphans == ()
 
 
 def test_it_is_restored_as_a_role_without_rights_that_owns_all_of_it(

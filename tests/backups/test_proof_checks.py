@@ -12,7 +12,7 @@ from backups import plaintext, proof_checks, servers, storage
 from backups.errors import ErrorCode, JobError
 from backups.models import Backup, ProofAssertion
 from readiness.models import Database
-from tests.backups.conftest import list_databases, run_prove, take
+from tests.backups.conftest import list_databases, run_prove, take, take_sibling
 from tests.conftest import Server
 
 
@@ -179,3 +179,11 @@ def test_it_says_what_room_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(JobError, match="has 1 MB to spare and 2 MB are needed") as caught:
         plaintext.require_room(2_000_000)
     assert caught.value.code == ErrorCode.NO_SPACE
+
+
+def test_assertions_are_not_asked_of_another_database_of_the_server(database: Database, server: Server) -> None:
+    server.create_database("shop_two", "CREATE TABLE t (n int)")
+    assert_that(database, "SELECT count(*) = 5000 FROM public.orders")
+    backup = take_sibling(database, "shop_two")
+    verification = run_prove(backup)
+    assert (verification.outcome, verification.compared["assertions"]) == ("pass", []), verification.detail

@@ -52,6 +52,7 @@ def test_it_names_exactly_what_was_named() -> None:
 def test_it_leaves_out_tables_and_counts_what_is_left(database: Database) -> None:
     backup = take_part(database, without="log")
     assert backup.tables == {"public.customers": 50, "public.orders": 5000}
+    assert set(backup.metadata["checksums"]) == set(backup.tables)
     assert backup.is_partial
     assert run_verify(backup).outcome == "pass"
     assert run_prove(backup).outcome == "pass"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import psycopg
 import pytest
 from pytest_django.fixtures import Settings
 
-from backups import catalogue, reaper, restore_requests, restores, servers, side_schemas
+from backups import catalogue, preflight, reaper, restore_requests, restores, servers, side_schemas, tasks
 from backups.errors import ErrorCode, RequestError
 from backups.models import Backup, Restore, State
 from backups.names import name_table, split_table
 from readiness.models import Database, Environment
-from tests.backups.conftest import list_databases, run_prove, take
+from tests.backups.conftest import list_databases, run_prove, take, take_sibling
+from tests.backups.store_settings import use_stores
 from tests.conftest import Server
 
 
@@ -240,3 +243,29 @@ def test_it_counts_under_the_eyes_of_a_hostile_search_path(backup: Backup, serve
         other.execute("ALTER DATABASE shop SET search_path = nowhere")
     assert bring(backup, "public.orders").error == ""
     assert servers.own_server(backup.database).place.database == "shop"
+
+
+def test_it_reads_the_copy_that_is_whole(database: Database, server: Server, store: Path, settings: Settings) -> None:
+    use_stores(settings, f'nas = {{kind = "directory", path = "{store.parent / "nas"}"}}')
+    plan = catalogue.Plan(stores=("local", "nas"))
+    tasks.take_backup(catalogue.request_backup(database, plan=plan).pk)
+    backup = Backup.objects.get()
+    assert [copy.is_good for copy in backup.copies.all()] == [True, True]
+    path = store / backup.artifact
+    os.truncate(path, path.stat().st_size - 1)
+    restore = bring(backup, "public.orders")
+    assert (restore.state, restore.error) == (State.DONE, "")
+    assert backup.copies.get(store="local").damaged_at is not None
+    assert has_schema(server, "back")
+
+
+def test_tables_of_another_database_of_the_server_go_back_there(database: Database, server: Server) -> None:
+    server.create_database("shop_two", "CREATE TABLE t AS SELECT generate_series(1, 3) AS n")
+    backup = take_sibling(database, "shop_two")
+    found = preflight.look_at_side(backup, database)
+    assert (found.live, found.objections) == ("shop_two", ())
+    restore = restore_requests.request_restore(backup, found.live, mode="side", side_schema="back", tables=["public.t"])
+    restored = restores.restore(restore.pk)
+    assert restored is not None
+    assert (restored.state, restored.error) == (State.DONE, "")
+    assert (has_schema(server, "back", "shop_two"), has_schema(server, "back")) == (True, False)

@@ -10,6 +10,7 @@ import json
 import secrets
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -168,13 +169,17 @@ class Command(BaseCommand):
         backup = dumps.take(catalogue.request_backup(database, plan=plan, **_BY_COMMAND).pk, self._notice)
         if backup is None:
             self._refuse("The backup was cancelled before it began.", BAD_NEWS)
+        return self._read_taken(backup, ("verify", "prove") if options["prove"] else ("verify",))
+
+    def _read_taken(self, backup: Backup, kinds: Sequence[str]) -> int:
+        """Copy what was taken, read it, and say what came of it."""
         status = _status_of(backup)
         for sentence in backup.warnings:
             self._explain(sentence)
         for copy in backup.copies.filter(state=State.QUEUED):
             copied = copying.copy(copy.pk, self._notice)
             self._explain(copied.error if copied is not None else "")
-        for kind in ("verify", "prove") if options["prove"] else ("verify",):
+        for kind in kinds:
             if status == 0:
                 status = self._verify_or_prove(backup, kind)[1]
         backup.refresh_from_db()
@@ -198,13 +203,7 @@ class Command(BaseCommand):
         taken = imports.take_in(backup.pk, self._notice)
         if taken is None:
             self._refuse("It was cancelled before it began.", BAD_NEWS)
-        status = _status_of(taken)
-        if status == 0:
-            status = self._verify_or_prove(taken, "verify")[1]
-            taken.refresh_from_db()
-        self._answer(describe_backup(taken), f"{taken}: {taken.status}. {taken.error}".strip())
-        self._explain(taken.error)
-        return status
+        return self._read_taken(taken, ("verify",))
 
     def _list(self, slug: str | None) -> int:
         backups: QuerySet[Backup] = Backup.objects.all()
@@ -257,7 +256,8 @@ class Command(BaseCommand):
             target = found.live
         elif options["beside"]:
             mode = Restore.Mode.SIDE
-            target = servers.own_server(database).place.database
+            server = servers.own_server(into) if into else servers.server_of_backup(backup)
+            target = server.place.database
             try:
                 check_side_schema(options["beside"])
             except RequestError as error:
