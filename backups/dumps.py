@@ -38,6 +38,8 @@ from backups.snapshot import HeldSnapshot, SnapshotFacts, hold_snapshot
 from backups.store_config import LOCAL
 from backups.stores import DirectoryStore
 
+# What another session does to tables ends a dump that has hardly begun; a new snapshot knows better.
+BEGINS_AGAIN = {ErrorCode.LOCK_TIMEOUT: "waiting for a lock", ErrorCode.TABLE_DROPPED: "beginning again"}
 LOCK_ATTEMPTS = 3
 MANIFEST_FORMAT = 1
 
@@ -56,9 +58,9 @@ def take(
                 dump_from(run, backup, server)
                 break
             except JobError as error:
-                if error.code != ErrorCode.LOCK_TIMEOUT or attempt == LOCK_ATTEMPTS:
+                if error.code not in BEGINS_AGAIN or attempt == LOCK_ATTEMPTS:
                     raise
-                run.enter("waiting for a lock")
+                run.enter(BEGINS_AGAIN[error.code])
     copying.sweep_spool()
     return Backup.objects.get(pk=backup_id)
 

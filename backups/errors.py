@@ -23,6 +23,7 @@ class ErrorCode(StrEnum):
     CONNECTION_LOST = "connection_lost"
     NO_SPACE = "no_space"
     LOCK_TIMEOUT = "lock_timeout"
+    TABLE_DROPPED = "table_dropped"
     PERMISSION = "permission"
     BUSY = "busy"
     ARTIFACT_MISSING = "artifact_missing"
@@ -60,6 +61,7 @@ CAN_PASS = frozenset(
         ErrorCode.UNREACHABLE,
         ErrorCode.CONNECTION_LOST,
         ErrorCode.LOCK_TIMEOUT,
+        ErrorCode.TABLE_DROPPED,
         ErrorCode.BUSY,
         ErrorCode.STORE_FAILED,
         ErrorCode.STORE_UNREACHABLE,
@@ -220,7 +222,7 @@ _RULES = (
     ),
     _rule(
         r"relation .*does not exist|could not open relation",
-        ErrorCode.TOOL_FAILED,
+        ErrorCode.TABLE_DROPPED,
         "A table of {database} was dropped while the backup began: try again.",
     ),
 )

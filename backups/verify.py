@@ -27,7 +27,7 @@ from backups.proof_servers import choose_proof_server
 Outcome = Verification.Outcome
 # A key that is missing or another's says nothing about the artifact: such a reading could not tell.
 _READING_FAILED = frozenset({ErrorCode.ARTIFACT_MISSING, ErrorCode.ARTIFACT_DAMAGED})
-_RESTORE_FAILED = frozenset({ErrorCode.TOOL_FAILED, ErrorCode.NOT_EQUAL})
+_RESTORE_FAILED = frozenset({ErrorCode.TOOL_FAILED, ErrorCode.TABLE_DROPPED, ErrorCode.NOT_EQUAL})
 _CANNOT_BE_DONE_HERE = frozenset(
     {ErrorCode.NOT_PROVABLE, ErrorCode.NO_CREATEDB, ErrorCode.PERMISSION, ErrorCode.CLIENT_MISSING}
 )
