@@ -5,7 +5,7 @@ No secret is in argv or in env: both can be read under /proc. Passwords travel i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,18 +187,19 @@ def read_archive(pg_restore: Path) -> Command:
     return Command((str(pg_restore), "--file=/dev/null"), _environment(None))
 
 
-def check_indexes(pg_amcheck: Path, service_file: Path, database: str, jobs: int) -> Command:
-    """Read all tables and B-tree indexes of people's own schemas and say on stdout what does not fit together."""
+def check_indexes(
+    pg_amcheck: Path, service_file: Path, database: str, jobs: int, row_by_row: Sequence[tuple[str, str]] = ()
+) -> Command:
+    """Read all tables and B-tree indexes of people's own schemas and say on stdout what does not fit together.
+
+    Given (schema, index) pairs, look in those only, for every row of their tables.
+    """
+    if row_by_row:
+        what = ["--heapallindexed", *(f"--index={_quote(schema)}.{_quote(name)}" for schema, name in row_by_row)]
+    else:
+        what = ["--exclude-schema=pg_catalog", "--exclude-schema=information_schema"]
     return Command(
-        (
-            str(pg_amcheck),
-            "--no-password",
-            "--heapallindexed",
-            f"--jobs={jobs}",
-            "--exclude-schema=pg_catalog",
-            "--exclude-schema=information_schema",
-            database,
-        ),
+        (str(pg_amcheck), "--no-password", f"--jobs={jobs}", *what, database),
         # It takes a database's name only, so the service is named here.
         {**_environment(service_file), "PGSERVICE": SERVICE},
     )

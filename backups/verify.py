@@ -175,5 +175,5 @@ def _describe_checks(comparison: restoring.Comparison, *, reads_indexes: bool) -
         checks.append(f"The contents of {comparison.checksums:,} of {comparison.tables:,} tables have their checksums.")
     checks.append("Every constraint and index that was valid is valid.")
     if reads_indexes:
-        checks.append("pg_amcheck found every row in its indexes.")
+        checks.append("pg_amcheck found every table and index sound.")
     return tuple(checks)
