@@ -3,12 +3,13 @@
 A child dies with its parent even when the parent is killed with -9 (Linux): nothing may go on unseen.
 """
 
+import contextlib
 import functools
 import os
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import honcho.manager
 import honcho.process
@@ -23,37 +24,38 @@ _STATUS_OF_A_REQUEST = (130, 143)  # what honcho notes for SIGINT and SIGTERM
 
 
 class LogPrinter:
-    """honcho's printer, one file per process instead of one stream; a file that is full becomes `.log.1`."""
+    """honcho's printer, one file per process instead of one stream; a file that is full becomes `.log.1`.
+
+    A signal handler may write in the middle of a write, so nothing is buffered and no descriptor is closed twice.
+    """
 
     width = 0
 
     def __init__(self, log_dir: Path) -> None:
         self._log_dir = log_dir
-        self._files: dict[str, IO[str]] = {}
+        self._descriptors: dict[str, int] = {}
         log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self, message: Message) -> None:
         text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
-        file = self._open(message.name or "system")
         stamp = message.time.strftime("%Y-%m-%d %H:%M:%S")
-        try:
-            file.writelines(f"{stamp} {line}\n" for line in text.splitlines())
-            file.flush()
-        except OSError:  # a full disk must not take the portal down with it
-            return
+        lines = "".join(f"{stamp} {line}\n" for line in text.splitlines())
+        with contextlib.suppress(OSError):  # a full disk must not take the portal down with it
+            os.write(self._open(message.name or "system"), lines.encode("utf-8", "replace"))
 
-    def _open(self, name: str) -> IO[str]:
+    def _open(self, name: str) -> int:
+        known = self._descriptors.get(name)
+        if known is not None and os.fstat(known).st_size <= LOG_LIMIT_BYTES:
+            return known
         path = self._log_dir / f"{name}.log"
-        file = self._files.get(name)
-        if file is not None and file.tell() > LOG_LIMIT_BYTES:
-            file.close()
-            file = None
-        if file is None:
-            if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
-                path.replace(path.with_suffix(".log.1"))
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            file = self._files[name] = os.fdopen(descriptor, "a", encoding="utf-8")
-        return file
+        if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        full = self._descriptors.pop(name, None)
+        self._descriptors[name] = opened
+        if full is not None:
+            os.close(full)
+        return opened
 
 
 class TetheredProcess(honcho.process.Process):  # type: ignore[misc]

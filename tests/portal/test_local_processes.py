@@ -108,6 +108,30 @@ def test_it_gives_each_process_a_private_log_that_stays_small(tmp_path: Path, mo
     assert log.with_suffix(".log.1").stat().st_size < 300
 
 
+def test_a_signal_may_write_in_the_middle_of_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """honcho's own handler does: it says which signal it got."""
+    monkeypatch.setattr(local_processes, "LOG_LIMIT_BYTES", 10**12)
+    printer = LogPrinter(tmp_path / "log")
+    at = datetime.datetime(2026, 1, 2, 3, 4, 5)
+    written = {"line": 0, "signal": 0}
+
+    def write(kind: str) -> None:
+        printer.write(Message("line", f"{kind} {'x' * 200}\n", at, "system", None))
+        written[kind] += 1
+
+    before = signal.signal(signal.SIGVTALRM, lambda *_: write("signal"))
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
+    try:
+        while written["signal"] < 50:
+            write("line")
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+    lines = (tmp_path / "log" / "system.log").read_text().splitlines()
+    assert {kind: sum(line.split()[2] == kind for line in lines) for kind in written} == written
+
+
 def test_it_finds_the_three_processes_in_the_procfile() -> None:
     commands = read_procfile(PROJECT / "Procfile")
 
