@@ -103,8 +103,8 @@ def _follow(url: str, ask: Callable[[str], Response]) -> list[Response]:
     answers = [ask(url)]
     while answers[-1].status in REDIRECT_STATUSES and len(answers) <= MAX_REDIRECTS:
         # Without a Location the scanner asks for the relative address "undefined".
-        location = joined_header(answers[-1], "Location") or "undefined"
-        answers.append(ask(_resolve_location(answers[-1].url, location)))
+        location = joined_header(answers[-1], "Location")
+        answers.append(ask(_resolve_location(answers[-1].url, "undefined" if location is None else location)))
     return answers
 
 
