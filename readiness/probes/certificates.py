@@ -175,7 +175,7 @@ def covers_host(certificate: Certificate, host: str) -> bool:
     try:
         address = str(ipaddress.ip_address(name.partition("%")[0]))
     except ValueError:
-        return any(_matches(pattern.rstrip("."), name) for pattern in certificate.dns_names)
+        return any(_matches(pattern, name) for pattern in certificate.dns_names)
     return address in certificate.addresses
 
 

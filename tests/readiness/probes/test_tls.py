@@ -242,6 +242,7 @@ def test_every_code_has_a_server_here() -> None:
         (["127.0.0.2"], "127.0.0.1", False),
         (["xn--bcher-kva.test"], "bücher.test", True),
         (["www.preflight.test"], "www.preflight.test.", True),
+        (["www.preflight.test."], "www.preflight.test", False),
     ],
 )
 def test_it_compares_names_as_browsers_do(hosts: list[str], host: str, covered: bool) -> None:
