@@ -104,6 +104,12 @@ FAULTS: dict[str, tuple[Identity, str, bool, bool]] = {
         False,
         True,
     ),
+    "unknown root, related by name": (
+        make_certificate(HOST, RELATED_ROOT, hosts=[HOST]),
+        "untrusted_root",
+        False,
+        True,
+    ),
     "another name": (issue(hosts=["other.preflight.test"]), "hostname_mismatch", True, False),
     "only a common name": (issue(hosts=[]), "hostname_mismatch", True, False),
     "a wildcard two labels up": (issue(hosts=["*.test"]), "hostname_mismatch", True, False),
