@@ -118,10 +118,18 @@ def _resolve_location(base: str, location: str) -> str:
 
 
 def _fetch_options(chain: Chain, door: net.Door) -> Response | None:
-    """Ask the last URL of `chain` as a browser's preflight would; None unless the answer is 2xx."""
+    """Ask the last URL of `chain` as a browser's preflight would; None unless the answer is 2xx.
+
+    A chain whose certificate was refused shares its cookies with this request, as it does in the scanner.
+    """
 
     def ask(url: str) -> Response:
-        return send_request(url, door, method="OPTIONS", headers=_PREFLIGHT, body_bytes=0, verify=chain.verified)
+        cookies = "" if chain.verified else chain.jar.header_for(url, time.time())
+        headers = [*_PREFLIGHT, ("Cookie", cookies)] if cookies else _PREFLIGHT
+        answer = send_request(url, door, method="OPTIONS", headers=headers, body_bytes=0, verify=chain.verified)
+        if not chain.verified:
+            chain.jar.take(url, answer.header_values("Set-Cookie"))
+        return answer
 
     try:
         answer = _follow(chain.final.url, ask)[-1]

@@ -16,7 +16,7 @@ from readiness.probes.observatory.rules import judge_hsts_value, run_tests
 from readiness.probes.observatory.score import MODIFIERS, grade_score, score_tests
 from readiness.probes.observatory.site import Chain, Site
 from tests.servers import hostile
-from tests.servers.certificates import make_certificate, make_root
+from tests.servers.certificates import Identity, make_certificate, make_root
 from tests.servers.probing import find, lead_to, make_target, probe_now
 from tests.servers.sockets import Handler, serve
 from tests.servers.web import Answer, Request, serve_https_site, serve_site
@@ -39,9 +39,11 @@ STRICT = (
 TO_HTTPS = Answer(301, [("Location", f"https://{HOST}/")])
 
 
-def scan(answer: Answer | Callable[[Request], Answer], *endpoints: TargetEndpoint) -> ProbeResult:
+def scan(
+    answer: Answer | Callable[[Request], Answer], *endpoints: TargetEndpoint, identity: Identity = IDENTITY
+) -> ProbeResult:
     """Scan a site whose ports 443 and 80 are two local servers; port 80 redirects."""
-    with serve_https_site(answer, IDENTITY) as secure, serve_site(TO_HTTPS) as plain:
+    with serve_https_site(answer, identity) as secure, serve_site(TO_HTTPS) as plain:
         target = make_target(
             *(endpoints or (TargetEndpoint("frontend", f"https://{HOST}/"),)),
             ca_pem=ROOT.pem,
@@ -371,6 +373,24 @@ def test_it_follows_an_empty_location_to_the_page_itself() -> None:
     result = scan(answer)
     assert {request.path for request in asked} == {"/"}
     assert result.data["tests"]["content-security-policy"]["result"] == "csp-not-implemented"
+
+
+@pytest.mark.parametrize(
+    ("identity", "code"),
+    [
+        (IDENTITY, "cookies-secure-with-httponly-sessions-and-samesite"),
+        (make_certificate(HOST, hosts=[HOST]), "cookies-not-found"),
+    ],
+)
+def test_it_shares_cookies_with_the_preflight_only_where_the_certificate_was_refused(
+    identity: Identity, code: str
+) -> None:
+    deleted = Answer(headers=[("Set-Cookie", "a=1; Secure; SameSite=Lax; Max-Age=0")])
+
+    def answer(request: Request) -> Answer:
+        return Answer(204) if request.method == "OPTIONS" else deleted
+
+    assert scan(answer, identity=identity).data["tests"]["cookies"]["result"] == code
 
 
 def test_it_reads_any_bytes_as_a_page() -> None:
