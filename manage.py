@@ -10,7 +10,8 @@ from portal.cluster_home import ClusterError
 from portal.keys import KeyFileError
 
 EXIT_COULD_NOT_TELL = 3
-EXIT_BROKEN_PIPE = 141  # as a program that SIGPIPE ends
+EXIT_INTERRUPTED = 130  # as a program that SIGINT ends
+EXIT_BROKEN_PIPE = 141  # likewise SIGPIPE
 
 
 def main() -> None:
@@ -23,6 +24,9 @@ def main() -> None:
         # Whoever read the answer has seen enough of it, as head does; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BROKEN_PIPE)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(EXIT_INTERRUPTED)
     except (ClusterError, KeyFileError, ImproperlyConfigured) as error:
         # The settings could not be read: whoever typed the command needs the sentence, not where it was raised.
         sys.stderr.write(f"{error}\n")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import median_low
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Min, Q, QuerySet
 
 from readiness.models import Deploy, Environment, ProbeRollup, ProbeRun, ProbeSchedule, ProbeState
 from readiness.probes.base import Status
@@ -35,7 +35,7 @@ def read_uptimes(
     which ``state`` knows, is not summed up yet; the time since the newest result counts as that one stood.
     """
     rows = ProbeRollup.objects.filter(environment=environment, kind=kind)
-    first = rows.filter(period="h").order_by("starts_at").values_list("starts_at", flat=True).first()
+    first = _find_first(rows)
     running = _account_running(state, interval_seconds, now)
     if first is None and not running:
         return []
@@ -55,6 +55,16 @@ def read_uptimes(
         within += [(hour.up, hour.down, hour.maintenance) for hour in running if hour.starts_at >= start]
         uptimes.append((title, add_up(within, (now - max(start, first)).total_seconds())))
     return uptimes
+
+
+def _find_first(rows: QuerySet[ProbeRollup]) -> datetime | None:
+    """When results began: the first hour, or the first day where its hours are gone."""
+    found = rows.aggregate(hour=Min("starts_at", filter=Q(period="h")), day=Min("starts_at", filter=Q(period="d")))
+    hour: datetime | None = found["hour"]
+    day: datetime | None = found["day"]
+    if hour is None or day is None:
+        return hour or day
+    return hour if _floor(hour, ProbeRollup.Period.DAY) <= day else day
 
 
 def _account_running(state: ProbeState | None, interval_seconds: int, now: datetime) -> list[HourAccount]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 import psycopg
 from django.db import connection, transaction
 
-from readiness.models import StatusChange
+from readiness.models import ProbeRollup, StatusChange
 from readiness.probes.base import ProbeResult, Status
 from readiness.probes.transitions import Confirmed, Patience, append_beat, confirm, is_change
 from readiness.probes.uptime import HourAccount, Standing, account, find_hour, stand
 
 SUMMARY_LENGTH = 300
+# Of what is summed up, hours count for the last day alone; days stay.
+HOURS_KEPT = timedelta(days=32)
 _WORST_FIRST = {
     status: rank for rank, status in enumerate((Status.ERROR, Status.FAIL, Status.WARN, Status.SKIPPED, Status.PASS))
 }
@@ -96,6 +98,12 @@ def record(observed: Iterable[Observed]) -> Recorded:
             cursor.execute(_read_sql("store_rollups"), [_to_json(closed)])
         waiting = {key for key in newest if known[key].confirmed.is_pending}
         return Recorded(StatusChange.objects.bulk_create(changes), waiting)
+
+
+def drop_old_hours(now: datetime) -> int:
+    """Deletes the roll-ups of hours that are past their time and in their day's; returns how many."""
+    old = ProbeRollup.objects.filter(period=ProbeRollup.Period.HOUR, starts_at__lt=now - HOURS_KEPT)
+    return old.delete()[0]
 
 
 def summarise(result: ProbeResult) -> str:

@@ -126,11 +126,12 @@ def run_probes(schedule_ids: Collection[int], claim: str | None = None) -> str:
 
 
 def keep_partitions() -> str:
-    """Makes the next days' partitions and drops those past their time; runs every hour."""
+    """Makes the next days' partitions, drops those past their time and hours long summed up; runs every hour."""
     now = timezone.now()
     made = partitions.ensure_partitions(now)
     dropped = partitions.drop_partitions(now, settings.PROBE_RUNS_KEPT_DAYS)
-    return f"made {len(made)} partitions, dropped {len(dropped)}"
+    hours = results.drop_old_hours(now)
+    return f"made {len(made)} partitions, dropped {len(dropped)}, and {hours} hours"
 
 
 def record_progress() -> str:

@@ -254,6 +254,9 @@ _HTTP_USER = re.compile(r"(?P<start>\bhttps?://)[^/?#\s:@\[]+@", re.IGNORECASE)
 _WORD_FOR_PORT = re.compile(
     r"(?P<start>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^/?#\s:@\[]+):(?!\d*(?:[,/?#\s'\")\].;:]|$))[^/?#\s@]+"
 )
+# A password with a blank in it, where the whole text is one URL.
+_PASSWORD_WITH_BLANK = re.compile(r"\A(?P<start>\s*[a-zA-Z][a-zA-Z0-9+.\-]*://[^/?#\s:@\[]*):[^/?#@\s]*\s[^/?#@]*@")
+_BARE_USER_AND_PASSWORD = re.compile(r"\A(?P<start>\s*[^/\s:@=]+):[^/\s@]+@(?=[^\s@]+\s*\Z)")  # without any scheme
 _PORT_AND_PATH = re.compile(r"\d*[/?#]")
 _KEYWORD_PASSWORD = re.compile(
     r"(?P<start>\b(?:[a-z_]{0,20}pas{1,3}w?[a-z_]{0,20}|pwd?)\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'?|(?:\\.|[^\s&'])+)",
@@ -263,7 +266,9 @@ _KEYWORD_PASSWORD = re.compile(
 
 def mask_secrets(text: str) -> str:
     """Return `text` with the password of a URL or of a libpq connection string, mistyped ones too, replaced by ***."""
-    masked = _HTTP_USER.sub(lambda match: f"{match['start']}***@", _URL_PASSWORD.sub(_mask_url_password, text))
+    masked = _PASSWORD_WITH_BLANK.sub(lambda match: f"{match['start']}:***@", text)
+    masked = _BARE_USER_AND_PASSWORD.sub(lambda match: f"{match['start']}:***@", masked)
+    masked = _HTTP_USER.sub(lambda match: f"{match['start']}***@", _URL_PASSWORD.sub(_mask_url_password, masked))
     masked = _WORD_FOR_PORT.sub(lambda match: f"{match['start']}:***", masked)
     return _KEYWORD_PASSWORD.sub(lambda match: f"{match['start']}***", masked)
 

@@ -15,6 +15,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 _WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 _INTERMEDIATE_WORDS = re.compile(r"\b(inter\w*|issuing|issuer|sub|subordinate|zwischen\w*)\b")
+_STRANGER_WORDS = re.compile(r"\b(rogue|un(trusted|known|related)|(an)?other|foreign|fake|evil|wrong|bad)\b")
 _MIN_RSA_BITS, _MIN_EC_BITS = 2048, 224
 # What the parser raises for certificates that are malformed in one way or another.
 _UNREADABLE = (
@@ -175,7 +176,7 @@ def covers_host(certificate: Certificate, host: str) -> bool:
     try:
         address = str(ipaddress.ip_address(name.partition("%")[0]))
     except ValueError:
-        return any(_matches(pattern.rstrip("."), name) for pattern in certificate.dns_names)
+        return any(_matches(pattern, name) for pattern in certificate.dns_names)
     return address in certificate.addresses
 
 
@@ -193,7 +194,7 @@ def issuer_looks_intermediate(certificate: Certificate, roots_pem: str) -> bool:
     A client cannot know. The signs, most telling first: the authority key identifier names the issuer's own issuer;
     the certificate is no CA's and says where to fetch its issuer (public CAs issue to sites from intermediates only);
     the words of the issuer's name; for a site's certificate an organisation or first word shared with one of the
-    private roots.
+    private roots, unless the issuer calls itself a stranger.
     """
     parsed = certificate.parsed
     try:
@@ -209,7 +210,7 @@ def issuer_looks_intermediate(certificate: Certificate, roots_pem: str) -> bool:
     words = certificate.issuer.lower()
     if _INTERMEDIATE_WORDS.search(words):
         return True
-    if "root" in words or certificate.is_ca:
+    if "root" in words or _STRANGER_WORDS.search(words) or certificate.is_ca:
         return False
     return any(_is_related(parsed.issuer, root) for root in _read_root_names(roots_pem))
 

@@ -211,7 +211,7 @@ def _read_response(
 def _read_body(answer: http.client.HTTPResponse, limit_bytes: int) -> tuple[bytes, bool]:
     """Read up to `limit_bytes` after decompression; a body that breaks off is kept as far as it came."""
     encoding = (answer.headers.get("Content-Encoding") or "").strip().lower()
-    unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if encoding in ("gzip", "x-gzip", "deflate") else None
+    unpack = None
     kept = bytearray()
     while len(kept) <= limit_bytes:
         try:
@@ -220,6 +220,8 @@ def _read_body(answer: http.client.HTTPResponse, limit_bytes: int) -> tuple[byte
             break
         if not chunk:
             break
+        if unpack is None and encoding in ("gzip", "x-gzip", "deflate"):
+            unpack = _open_unpacker(encoding, chunk)
         while chunk and len(kept) <= limit_bytes:
             if unpack is None:
                 kept += chunk
@@ -230,6 +232,12 @@ def _read_body(answer: http.client.HTTPResponse, limit_bytes: int) -> tuple[byte
                 return bytes(kept), True
             chunk = unpack.unconsumed_tail
     return bytes(kept[:limit_bytes]), len(kept) > limit_bytes
+
+
+def _open_unpacker(encoding: str, start: bytes) -> Any:
+    """Return what unpacks a body that begins with `start`; some servers send deflate without its zlib frame."""
+    is_bare = encoding == "deflate" and start[0] & 0x0F != zlib.DEFLATED
+    return zlib.decompressobj(wbits=-zlib.MAX_WBITS if is_bare else zlib.MAX_WBITS | 32)
 
 
 def redirect_location(response: Response) -> str | None:

@@ -94,6 +94,10 @@ _SIGNS: tuple[tuple[tuple[str, ...], ErrorReason | FailReason, str, str], ...] =
 )
 
 
+# What libpq says before it asks anybody.
+_SIGNS_OF_A_BAD_DSN = ("connection is bad: invalid ", "definition of service ", "could not parse ")
+
+
 def explain_connect_error(error: psycopg.Error, dsn: str, *, timed_out: bool) -> tuple[str, str, str]:
     """Return (reason, sentence, fix) for a failed connection or query. No text contains anything secret of `dsn`."""
     if timed_out:
@@ -103,6 +107,9 @@ def explain_connect_error(error: psycopg.Error, dsn: str, *, timed_out: bool) ->
         if any(sign in text for sign in signs):
             return reason, sentence, fix
     first_line = _remove_secrets(str(error).strip().partition("\n")[0], dsn)
+    if any(sign in text for sign in _SIGNS_OF_A_BAD_DSN):
+        cause = first_line.removeprefix("connection is bad: ")
+        return ErrorReason.BAD_DSN, f"The connection string cannot be used: {cause}.", "Correct the connection string."
     return FailReason.BAD_RESPONSE, f"The connection failed: {first_line}", "Check the connection string."
 
 

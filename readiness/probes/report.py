@@ -12,7 +12,9 @@ _STATUS_WIDTH = max(len(status.value) for status in Status)
 
 def format_json_line(result: ProbeResult) -> str:
     """Return the result as one line of JSON."""
-    return json.dumps(result.as_json_object(), ensure_ascii=False, separators=(",", ":"))
+    line = json.dumps(result.as_json_object(), ensure_ascii=False, separators=(",", ":"))
+    # Bytes of the command line that are not UTF-8 are lone surrogates, which JSON can only name.
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def format_table(results: Sequence[ProbeResult], *, colour: bool) -> str:

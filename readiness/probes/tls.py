@@ -39,7 +39,7 @@ class TlsProbe:
 
     def parse_target(self, text: str, options: TargetOptions) -> Target:
         """As the other web probes; postgres://host:5432 asks a database for its own certificate."""
-        if urlsplit(text.strip()).scheme in POSTGRES_SCHEMES:
+        if text.strip().partition("://")[0].lower() in POSTGRES_SCHEMES:
             return _parse_postgres_target(text.strip(), options)
         target = parse_web_target(text, options)
         return replace(target, expiry_days=options.expiry_days, is_deep=options.is_deep)

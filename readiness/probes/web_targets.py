@@ -12,6 +12,8 @@ from readiness.probes.base import (
 )
 from readiness.probes.http_client import ascii_host, split_http_url
 
+_MAX_NAME, _MAX_LABEL = 253, 63  # characters, as DNS carries them
+
 
 def parse_web_target(text: str, options: TargetOptions) -> Target:
     """Make a target with one frontend endpoint of `text`: host, host:port or http(s) URL; https where none is said.
@@ -39,7 +41,11 @@ def check_web_url(url: str, label: str) -> None:
         if any(character.isspace() or not character.isprintable() for character in url):
             raise ValueError("There is a blank or a control character in it.")
         parts = split_http_url(url)
-        ascii_host(parts.hostname or "")
+        host = ascii_host(parts.hostname or "").removesuffix(".")
+        if ":" not in host and not (
+            len(host) <= _MAX_NAME and all(0 < len(label) <= _MAX_LABEL for label in host.split("."))
+        ):
+            raise ValueError("The host name is not valid.")
     except ValueError as error:
         # urllib's own texts quote the port, which may be part of a mistyped password.
         text = str(error) if str(error).endswith(".") else "It is not a valid URL."

@@ -74,9 +74,10 @@ def test_it_calls_nothing_unknown_that_lies_before_the_environment(shop: Environ
     assert read(shop, begun + timedelta(minutes=1))["365 days"].unknown_seconds == 0
 
 
+@pytest.mark.parametrize("drops_hours", [False, True])
 @pytest.mark.parametrize("title", ["24 hours", "7 days", "30 days", "365 days"])
 def test_it_finds_no_gap_at_the_beginning_of_a_period_that_was_watched_all_the_time(
-    shop: Environment, title: str
+    shop: Environment, title: str, drops_hours: bool
 ) -> None:
     now = datetime(2026, 11, 24, 18, 20, tzinfo=UTC)
     first = (now - timedelta(days=400)).replace(hour=0, minute=0)
@@ -90,8 +91,23 @@ def test_it_finds_no_gap_at_the_beginning_of_a_period_that_was_watched_all_the_t
         ProbeRollup(environment=shop, kind="http", period=period, starts_at=at, up_seconds=seconds)
         for period, at, seconds in rows
     )
+    if drops_hours:
+        assert results.drop_old_hours(now) == (400 - 32) * 24
+        assert ProbeRollup.objects.filter(period="d").count() == 401
 
     uptime = read(shop, now)[title]
 
     assert uptime.unknown_seconds == 0
     assert uptime.up_seconds == uptime.total_seconds
+
+
+def test_it_still_knows_of_the_days_whose_hours_are_gone(shop: Environment) -> None:
+    observe(shop, START, Status.PASS)
+    observe(shop, START + timedelta(days=1), Status.PASS)
+    now = START + timedelta(days=60)
+    results.drop_old_hours(now)
+
+    uptime = read(shop, now)["365 days"]
+
+    assert uptime.up_seconds == 240
+    assert uptime.unknown_seconds == timedelta(days=60).total_seconds() - 240

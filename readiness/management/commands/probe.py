@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from readiness.probes.base import (
     make_error_result,
     mask_secrets,
 )
+from readiness.probes.http_client import ascii_host
 from readiness.probes.net import NetError
 from readiness.probes.net_tls import tls_context
 from readiness.probes.report import format_json_line, format_table
 from readiness.probes.runner import DEFAULT_CONCURRENCY, Job, run_batch
 
 DEEP_TIMEOUT_SECONDS = 60.0
+MAX_CA_CHARACTERS = 4 * 1024 * 1024  # all public roots take a quarter of a megabyte
 EXIT_FAIL, EXIT_USAGE, EXIT_ERROR = 1, 2, 3
 _CONNECT_TO = re.compile(
     r"(?P<host>\[[^\]]*\]|[^:\[\]]*):(?P<port>\d*):(?P<to_host>\[[^\]]*\]|[^:\[\]]*):(?P<to_port>\d*)"
@@ -102,15 +105,26 @@ class Command(BaseCommand):
             is_deep=options["deep"],
         )
         results = _probe_targets(kind, options["targets"], target_options, options["concurrency"])
-        if options["json"]:
-            for result in results:
-                self.stdout.write(format_json_line(result))
-        else:
-            colour = (self.stdout.isatty() and not options["no_color"]) or options["force_color"]
-            self.stdout.write(format_table(results, colour=colour))
+        self._print_results(results, options)
         exit_status = decide_exit_status(results)
         if exit_status:
             raise SystemExit(exit_status)
+
+    def _print_results(self, results: list[ProbeResult], options: dict[str, Any]) -> None:
+        if sys.stdout is None:
+            raise CommandError("The results cannot be written: standard output is closed.", returncode=EXIT_ERROR)
+        try:
+            if options["json"]:
+                for result in results:
+                    self.stdout.write(format_json_line(result))
+            else:
+                colour = (self.stdout.isatty() and not options["no_color"]) or options["force_color"]
+                self.stdout.write(format_table(results, colour=colour))
+            self.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise CommandError(f"The results cannot be written: {error.strerror}.", returncode=EXIT_ERROR) from None
 
 
 def _probe_targets(kind: str, texts: list[str], options: TargetOptions, concurrency: int) -> list[ProbeResult]:
@@ -142,10 +156,14 @@ def parse_connect_to(text: str) -> ConnectTo:
     ports = [int(match[part]) for part in ("port", "to_port") if match[part]] if match else []
     if match is None or any(not 0 < port < 65536 for port in ports):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form HOST1:PORT1:HOST2:PORT2")
+    try:
+        host, to_host = (ascii_host(match[part].strip("[]")) for part in ("host", "to_host"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} has a host name that is not valid") from None
     return ConnectTo(
-        host=match["host"].strip("[]"),
+        host=host,
         port=int(match["port"]) if match["port"] else None,
-        to_host=match["to_host"].strip("[]"),
+        to_host=to_host,
         to_port=int(match["to_port"]) if match["to_port"] else None,
     )
 
@@ -179,7 +197,10 @@ def _read_ca_file(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        text = path.read_text(encoding="ascii", errors="replace")
+        with path.open(encoding="ascii", errors="replace") as file:
+            text = file.read(MAX_CA_CHARACTERS + 1)
+        if len(text) > MAX_CA_CHARACTERS:
+            raise CommandError(f"The CA file {path} is too large to be one.", returncode=EXIT_USAGE)
         tls_context(text)
     except OSError as error:
         raise CommandError(f"The CA file {path} cannot be read: {error.strerror}.", returncode=EXIT_USAGE) from None

@@ -103,8 +103,8 @@ def _follow(url: str, ask: Callable[[str], Response]) -> list[Response]:
     answers = [ask(url)]
     while answers[-1].status in REDIRECT_STATUSES and len(answers) <= MAX_REDIRECTS:
         # Without a Location the scanner asks for the relative address "undefined".
-        location = joined_header(answers[-1], "Location") or "undefined"
-        answers.append(ask(_resolve_location(answers[-1].url, location)))
+        location = joined_header(answers[-1], "Location")
+        answers.append(ask(_resolve_location(answers[-1].url, "undefined" if location is None else location)))
     return answers
 
 
@@ -118,10 +118,18 @@ def _resolve_location(base: str, location: str) -> str:
 
 
 def _fetch_options(chain: Chain, door: net.Door) -> Response | None:
-    """Ask the last URL of `chain` as a browser's preflight would; None unless the answer is 2xx."""
+    """Ask the last URL of `chain` as a browser's preflight would; None unless the answer is 2xx.
+
+    A chain whose certificate was refused shares its cookies with this request, as it does in the scanner.
+    """
 
     def ask(url: str) -> Response:
-        return send_request(url, door, method="OPTIONS", headers=_PREFLIGHT, body_bytes=0, verify=chain.verified)
+        cookies = "" if chain.verified else chain.jar.header_for(url, time.time())
+        headers = [*_PREFLIGHT, ("Cookie", cookies)] if cookies else _PREFLIGHT
+        answer = send_request(url, door, method="OPTIONS", headers=headers, body_bytes=0, verify=chain.verified)
+        if not chain.verified:
+            chain.jar.take(url, answer.header_values("Set-Cookie"))
+        return answer
 
     try:
         answer = _follow(chain.final.url, ask)[-1]

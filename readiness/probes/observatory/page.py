@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
 
+from readiness.probes.http_client import ascii_host
 from readiness.probes.observatory.lists import registrable_domain
 from readiness.probes.observatory.urls import clean_url, resolve_url
 
@@ -26,7 +27,13 @@ _BREAKOUTS = frozenset(
 _COMMENT_END = re.compile(r"--!?>")
 _SCRIPT_MARK = re.compile(r"<!--|-->|</?script(?=[\s/>])", re.IGNORECASE)
 _WHITE_SPACE = " \t\n\f\r"
-_BEFORE_BODY = frozenset({"html", "head", "base", "link", "meta", "noscript", "script", "style", "template", "title"})
+_BREAKOUT_ENDS = frozenset({"br", "p"})  # end tags that do the same
+_FONT_WORDS = frozenset({"color", "face", "size"})  # with one of these <font> is HTML's, and does the same
+# Elements after which a page is no page of frames any more.
+_AGAINST_FRAMES = frozenset(
+    {"applet", "area", "body", "br", "button", "dd", "dt", "embed", "hr", "iframe", "image", "img", "input", "keygen"}
+    | {"li", "listing", "marquee", "object", "pre", "select", "table", "textarea", "wbr", "xmp"}
+)
 _WEB_SCHEMES = ("http", "https")
 _PROTOCOL_RELATIVE = re.compile(r"//[^/]")
 # From best to worst; the worst script decides, whatever the modifiers say.
@@ -41,9 +48,9 @@ SRI_SEVERITY = (
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script element: its src ("" for an inline script or one of SVG) and its integrity ("" without)."""
+    """One script element: its src (None for an inline script or one of SVG) and its integrity ("" without)."""
 
-    src: str
+    src: str | None
     integrity: str
 
 
@@ -60,7 +67,7 @@ class Page:
 def read_page(body: bytes) -> Page:
     """Parse the HTML in `body`, whatever is in it."""
     reader = _PageReader()
-    reader.feed(body.decode("utf-8", "replace"))
+    reader.feed(body.decode("utf-8", "replace").replace("\x00", "\ufffd"))
     reader.close()
     return reader.page
 
@@ -96,25 +103,27 @@ class _PageReader(HTMLParser):
         self._noscript_depth = 0
         self._text_element: str | None = None
         self._foreign: list[str] = []
-        self._has_body = False
+        self._may_have_frames = True
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._text_element is not None:
             return
-        if tag == "frameset" and not self._has_body:
+        if tag == "frameset" and self._may_have_frames:
             self._text_element = "plaintext"  # a page of frames has no scripts of its own after this
             return
-        self._has_body = self._has_body or tag not in _BEFORE_BODY
+        is_hidden = tag == "input" and (dict(reversed(attrs)).get("type") or "").lower() == "hidden"
+        if tag in _AGAINST_FRAMES and not is_hidden:
+            self._may_have_frames = False
         if tag in _TEXT_ELEMENTS and not self._is_foreign:
             self._text_element = tag
-        elif tag == "template":
+        elif tag == "template" and not self._is_foreign:
             self._template_depth += 1
         elif tag == "noscript":
             self._noscript_depth += 1
         elif tag in _FOREIGN_ROOTS or self._opens_island(tag, attrs):
             self._foreign.append(tag)
         elif not self._template_depth:
-            if tag in _BREAKOUTS and self._is_foreign:
+            if self._is_foreign and (tag in _BREAKOUTS or (tag == "font" and _FONT_WORDS.intersection(dict(attrs)))):
                 self._foreign.clear()
             self._take(tag, dict(reversed(attrs)))  # of a repeated attribute the first counts
 
@@ -123,24 +132,39 @@ class _PageReader(HTMLParser):
             if tag == "script" and not self._template_depth and self._text_element is None:
                 self._take(tag, dict(reversed(attrs)))
             return
+        if tag in _FOREIGN_ROOTS:
+            return  # there is nothing in it
         self.handle_starttag(tag, attrs)  # HTML knows no self-closing scripts
         if tag in self.CDATA_CONTENT_ELEMENTS:
             self.set_cdata_mode(tag)
 
     def handle_data(self, data: str) -> None:
         if self.cdata_elem is None and self._text_element is None and data.strip(_WHITE_SPACE):
-            self._has_body = True
+            self._may_have_frames = False
 
     def handle_endtag(self, tag: str) -> None:
         if self._text_element is not None:
             if tag == self._text_element != "plaintext":
                 self._text_element = None
+        elif tag in _BREAKOUT_ENDS and self._is_foreign:
+            self._foreign.clear()
         elif tag == "template":
             self._template_depth = max(0, self._template_depth - 1)
         elif tag == "noscript":
             self._noscript_depth = max(0, self._noscript_depth - 1)
         elif tag in self._foreign:
             del self._foreign[self._foreign.index(tag) :]
+
+    def parse_endtag(self, i: int) -> int:
+        """End a script or style at its end tag, whatever stands in that behind the name."""
+        if self.cdata_elem is None:
+            return super().parse_endtag(i)
+        end, tag = self.rawdata.find(">", i), self.cdata_elem
+        if end < 0:
+            return -1
+        self.clear_cdata_mode()
+        self.handle_endtag(tag)
+        return end + 1
 
     def parse_comment(self, i: int, report: bool = True) -> int:
         """Find the end of a comment as browsers do, also of <!--> and of one that is never closed."""
@@ -156,8 +180,8 @@ class _PageReader(HTMLParser):
         if self._is_foreign:
             return
         super().set_cdata_mode(elem, **options)
-        if elem == "script":
-            self.interesting = _ScriptEnd()  # type: ignore[assignment]
+        is_script = elem == "script"
+        self.interesting = _ScriptEnd() if is_script else re.compile(rf"</{elem}(?=[\s/>])", re.IGNORECASE)  # type: ignore[assignment]
 
     def _opens_island(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
         if not self._is_foreign or tag not in _HTML_ISLANDS[self._foreign[-1]]:
@@ -170,7 +194,7 @@ class _PageReader(HTMLParser):
 
     def _take(self, tag: str, attributes: dict[str, str | None]) -> None:
         if tag == "script":
-            src = "" if self._is_foreign else attributes.get("src") or ""
+            src = attributes["src"] or "" if "src" in attributes and not self._is_foreign else None
             self.page.scripts.append(Script(src, attributes.get("integrity") or ""))
         elif tag == "base" and "href" in attributes and self.page.base_href is None:
             self.page.base_href = attributes["href"] or ""
@@ -196,7 +220,7 @@ def judge_sri(page: Page, host: str, *, is_https: bool) -> str:
 
 def _judge_script(script: Script, base_href: str | None, host: str, is_https: bool) -> str | None:
     """Return what one script says about the page; None for an own script without integrity, or an inline one."""
-    if not script.src:
+    if not script.src and (script.src is None or _read_base(base_href or "") is None):
         return None
     scheme, script_host = _locate(script.src, base_href)
     if script_host is None or _is_same_site(script_host, host):
@@ -212,22 +236,34 @@ def _locate(src: str, base_href: str | None) -> tuple[str, str | None]:
 
     `//host/x.js` has no scheme: it counts as foreign and insecure, whatever the host.
     """
+    base = _read_base(base_href or "")
+    if base is None and _PROTOCOL_RELATIVE.match(src):
+        return "", ""
     src = clean_url(src)
-    base = (base_href or "").strip(_WHITE_SPACE)
     try:
-        has_base = urlsplit(base).scheme in _WEB_SCHEMES
-        if not has_base and _PROTOCOL_RELATIVE.match(src):
-            return "", ""
-        if urlsplit(src).scheme not in (_WEB_SCHEMES if not has_base else (*_WEB_SCHEMES, "")):
+        if urlsplit(src).scheme not in (_WEB_SCHEMES if base is None else (*_WEB_SCHEMES, "")):
             return "", None
-        parts = urlsplit(resolve_url(base if has_base else "", src))
-        return parts.scheme, parts.hostname
+        parts = urlsplit(resolve_url(base or "", src))
+        return (parts.scheme, parts.hostname) if parts.scheme in _WEB_SCHEMES else ("", None)
     except ValueError:
         return "", None
 
 
+def _read_base(base_href: str) -> str | None:
+    """Return what relative scripts are seen from where a page says so itself; None where it does not, or badly."""
+    try:
+        base = resolve_url("", base_href)
+        return base if urlsplit(base).scheme else None
+    except ValueError:
+        return None
+
+
 def _is_same_site(script_host: str, host: str) -> bool:
-    if script_host.lower() == host.lower():
+    try:
+        script_host = ascii_host(script_host).lower()
+    except ValueError:
+        return False
+    if script_host == host.lower():
         return True
     domain = registrable_domain(script_host) if script_host else None
     return domain is not None and domain == registrable_domain(host)

@@ -47,13 +47,16 @@ def judge_foreign_keys(case: Examination) -> Finding:
         detail="\n".join(names[1:]),
         fix="\n".join(
             ["Nothing keeps rows from pointing at rows that are gone. Declare the references in the schema, as:"]
-            + [
-                f"ALTER TABLE {text(row, 'on_table')} ADD FOREIGN KEY ({text(row, 'name')}) "
-                f"REFERENCES {text(row, 'to_table')} NOT VALID;"
-                for row in unguarded
-            ]
+            + [_declare_reference(row) for row in unguarded if row.get("may_refer") is True]
         ),
     )
+
+
+def _declare_reference(row: Row) -> str:
+    # A partitioned table takes none that is not valid, before PostgreSQL 18.
+    later = "" if row.get("is_partitioned") is True else " NOT VALID"
+    key = f"FOREIGN KEY ({text(row, 'name')}) REFERENCES {text(row, 'to_table')}"
+    return f"ALTER TABLE {text(row, 'on_table')} ADD {key}{later};"
 
 
 def _create_index(row: Row) -> str:
@@ -78,8 +81,11 @@ _UNVALIDATED = Listing(
     query="unvalidated_constraints",
     clean="Every constraint is validated.",
     headline=lambda total: f"{plural(total, 'constraint was', 'constraints were')} never validated",
-    describe=lambda row: f"{text(row, 'name')} ({text(row, 'what')}) on {text(row, 'on_table')}",
-    statement=lambda row: f"ALTER TABLE {text(row, 'on_table')} VALIDATE CONSTRAINT {text(row, 'name')};",
+    describe=lambda row: f"{text(row, 'name')} ({text(row, 'what')}) on {text(row, 'of_what')}",
+    statement=lambda row: (
+        f"ALTER {'DOMAIN' if row.get('is_of_domain') is True else 'TABLE'} {text(row, 'of_what')} "
+        f"VALIDATE CONSTRAINT {text(row, 'name')};"
+    ),
     advice="Rows from before may break it. Mend them; then:",
 )
 
@@ -105,13 +111,15 @@ _TRIGGERS = Listing(
 
 
 def _widen(row: Row) -> str:
+    """Both the column and the sequence may hold the numbers back, and widening a type leaves limits as they are."""
     statements = []
+    limit = "MINVALUE" if row.get("is_descending") is True else "MAXVALUE"
     table, column = text(row, "on_table"), text(row, "column_quoted")
     if table and column and text(row, "column_type") in ("smallint", "integer"):
         statements.append(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE bigint;")
-    if row.get("is_narrow") is True:
-        statements.append(f"ALTER SEQUENCE {text(row, 'name')} AS bigint;")
-    return "\n".join(statements) or f"ALTER SEQUENCE {text(row, 'name')} NO MAXVALUE;"
+    if row.get("is_limited") is True or not statements:
+        statements.append(f"ALTER SEQUENCE {text(row, 'name')} AS bigint NO {limit};")
+    return "\n".join(statements)
 
 
 def _describe_sequence(row: Row) -> str:

@@ -1,5 +1,7 @@
 """Judges indexes that are broken, superfluous or missing. Pure."""
 
+from dataclasses import replace
+
 from readiness.probes.base import Finding, Status
 from readiness.probes.postgres_health.facts import Examination, Row, count, format_bytes, number, plural, text
 from readiness.probes.postgres_health.listing import Listing, judge_listing
@@ -12,7 +14,7 @@ def judge_indexes(case: Examination) -> list[Finding]:
         judge_listing(case, _INVALID),
         judge_listing(case, _DUPLICATE),
         _judge_unused(case),
-        judge_listing(case, _SEQUENTIAL),
+        judge_listing(case, _SEQUENTIAL if text(case.overview, "statements_version") else _SEQUENTIAL_UNCOUNTED),
     ]
 
 
@@ -37,13 +39,19 @@ _INVALID = Listing(
 def _describe_duplicate(row: Row) -> str:
     how = "does the same as" if row.get("is_same") is True else "is the beginning of"
     size = format_bytes(number(row, "bytes"))
-    return f"{text(row, 'name')} on {text(row, 'on_table')} {how} {text(row, 'kept')} ({size})"
+    leans = ", and a foreign key refers to it" if row.get("is_referred_to") is True else ""
+    return f"{text(row, 'name')} on {text(row, 'on_table')} {how} {text(row, 'kept')} ({size}){leans}"
 
 
 def _drop_duplicate(row: Row) -> str:
+    """ "" for what PostgreSQL would not drop; a partitioned index goes only with a lock, as a constraint does."""
+    if row.get("is_referred_to") is True:
+        return ""
     constraint = text(row, "constraint_quoted")
     if constraint:
         return f"ALTER TABLE {text(row, 'on_table')} DROP CONSTRAINT {constraint};"
+    if row.get("is_partitioned") is True:
+        return f"DROP INDEX {text(row, 'name')};"
     return f"DROP INDEX CONCURRENTLY {text(row, 'name')};"
 
 
@@ -95,4 +103,7 @@ _SEQUENTIAL = Listing(
         "Find its statements and index the columns of their WHERE and JOIN:\n"
         "SELECT query, calls, mean_exec_time FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 20;"
     ),
+)
+_SEQUENTIAL_UNCOUNTED = replace(
+    _SEQUENTIAL, advice="Find its statements and index the columns of their WHERE and JOIN."
 )

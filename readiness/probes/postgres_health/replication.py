@@ -79,13 +79,18 @@ def _describe_slot(row: Row) -> str:
     return ", ".join(parts)
 
 
+def _drop_slot(row: Row) -> str:
+    # PostgreSQL drops none that is read from.
+    return "" if row.get("active") is True else f"SELECT pg_drop_replication_slot({text(row, 'slot_quoted')});"
+
+
 _SLOTS = Listing(
     id="replication_slots",
     query="replication_slots",
     clean="No replication slot keeps WAL back.",
     headline=lambda total: f"{plural(total, 'replication slot needs', 'replication slots need')} attention",
     describe=_describe_slot,
-    statement=lambda row: f"SELECT pg_drop_replication_slot({text(row, 'slot_quoted')});",
+    statement=_drop_slot,
     grade=_grade_slot,
     advice="A slot without a reader fills the disk. Start its reader again, or, when nobody needs it:",
 )

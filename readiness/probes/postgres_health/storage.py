@@ -159,7 +159,9 @@ def _judge_ages(case: Examination) -> Finding:
     tables = [text(row, "name") for row in case.rows("frozen_tables")]
     here = [f"VACUUM (FREEZE, VERBOSE) {name};" for name in tables]
     elsewhere = [
-        f"In database {text(row, 'database')}: VACUUM (FREEZE);" for row in old if row.get("is_this") is not True
+        f"-- in database {text(row, 'database')}:\nVACUUM (FREEZE);"
+        for row in old
+        if row.get("is_this") is not True and row.get("takes_connections") is True
     ]
     return Finding(
         id="xid_age",

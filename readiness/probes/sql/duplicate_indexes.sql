@@ -15,6 +15,11 @@ WITH entries AS (
         entry.indisreplident,
         relation.relname,
         relation.relam,
+        relation.relkind = 'I' AS is_partitioned,
+        EXISTS (
+            SELECT 1 FROM pg_constraint AS reference
+            WHERE reference.contype = 'f' AND reference.conindid = entry.indexrelid
+        ) AS is_referred_to,
         relation.relpages::bigint * current_setting('block_size')::bigint AS bytes,
         coalesce(pg_get_expr(entry.indexprs, entry.indrelid), '') AS expressions,
         coalesce(pg_get_expr(entry.indpred, entry.indrelid), '') AS predicate,
@@ -40,12 +45,14 @@ WITH entries AS (
     FROM entries
     WINDOW alike AS (
         PARTITION BY indrelid, columns, classes, collations, options, indnkeyatts, relam, expressions, predicate
-        ORDER BY indisprimary DESC, indisreplident DESC, conname IS NULL, indisunique DESC, relname
+        ORDER BY indisprimary DESC, indisreplident DESC, is_referred_to DESC, conname IS NULL, indisunique DESC, relname
     )
 ), superfluous AS (
-    SELECT indexrelid, indrelid, kept, bytes, conname, true AS is_same FROM ranked WHERE place > 1
+    SELECT indexrelid, indrelid, kept, bytes, conname, is_partitioned, is_referred_to, true AS is_same
+    FROM ranked WHERE place > 1
     UNION ALL
-    SELECT short.indexrelid, short.indrelid, min(long.indexrelid::oid::bigint)::oid, short.bytes, NULL, false
+    SELECT
+        short.indexrelid, short.indrelid, min(long.indexrelid::oid::bigint)::oid, short.bytes, NULL, false, false, false
     FROM ranked AS short
     JOIN ranked AS long
         ON long.indrelid = short.indrelid AND long.relam = short.relam
@@ -65,6 +72,8 @@ SELECT
     indrelid::regclass::text AS on_table,
     kept::regclass::text AS kept,
     quote_ident(conname) AS constraint_quoted,
+    is_partitioned,
+    is_referred_to,
     is_same,
     bytes,
     count(*) OVER () AS total

@@ -3,6 +3,7 @@ SELECT
     datname::text AS database,
     quote_ident(datname) AS database_quoted,
     datname = current_database() AS is_this,
+    datallowconn AS takes_connections,
     age(datfrozenxid) AS xid_age,
     mxid_age(datminmxid) AS mxid_age
 FROM pg_database

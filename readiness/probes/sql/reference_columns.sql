@@ -3,6 +3,15 @@ SELECT
     column_of.attrelid::regclass::text AS on_table,
     quote_ident(column_of.attname) AS name,
     named.oid::regclass::text AS to_table,
+    relation.relkind = 'p' AS is_partitioned,
+    EXISTS (
+        SELECT 1 FROM pg_constraint AS held
+        JOIN pg_attribute AS identity ON identity.attrelid = held.conrelid AND identity.attnum = held.conkey[1]
+        WHERE held.conrelid = named.oid AND held.contype = 'p' AND cardinality(held.conkey) = 1
+            AND (identity.atttypid = column_of.atttypid
+                OR (identity.atttypid IN (20, 21, 23) AND column_of.atttypid IN (20, 21, 23))
+                OR (identity.atttypid IN (25, 1043) AND column_of.atttypid IN (25, 1043)))
+    ) AS may_refer,
     count(*) OVER () AS total
 FROM pg_attribute AS column_of
 JOIN pg_class AS relation ON relation.oid = column_of.attrelid AND relation.relkind IN ('r', 'p')

@@ -53,7 +53,11 @@ SELECT
     table_id::regclass::text AS on_table,
     (SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = table_id AND attnum = column_number) AS column_quoted,
     format_type(atttypid, NULL) AS column_type,
-    seqtypid <> 20 AS is_narrow,
+    CASE WHEN seqincrement > 0
+        THEN seqmax < 9223372036854775807
+        ELSE seqmin > -9223372036854775808
+    END AS is_limited,
+    seqincrement < 0 AS is_descending,
     last_value,
     percent,
     percent >= %(sequence_warn_percent)s AND NOT begins_again AS is_near,

@@ -73,6 +73,10 @@ def test_it_counts_skipped_only_when_there_is_nothing_else() -> None:
         ("See https://site.test: it answers.", "See https://site.test: it answers."),
         ("env:DATABASE_URL", "env:DATABASE_URL"),
         ("www.example.org:443", "www.example.org:443"),
+        ("postgres://app:hun ter2@[db/x", "postgres://app:***@[db/x"),
+        ("app:s3cret@db.test", "app:***@db.test"),
+        ("app@db.test", "app@db.test"),
+        ("error at 10:30 for app@db.test", "error at 10:30 for app@db.test"),
     ],
 )
 def test_it_masks_the_password_of_a_typed_target_and_nothing_else(text: str, masked: str) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from readiness.probes.base import Probe, ProbeResult, Status, Target, TargetEndpoint
@@ -203,6 +203,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(json_values, json_values)
 def test_it_reads_whatever_an_earlier_result_may_hold(entries: Any, entry: Any) -> None:
     now = datetime.now(UTC)

@@ -1,6 +1,7 @@
 """The headers probe: scores, findings with fixes, targets and hostile servers."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -15,10 +16,10 @@ from readiness.probes.observatory.rules import judge_hsts_value, run_tests
 from readiness.probes.observatory.score import MODIFIERS, grade_score, score_tests
 from readiness.probes.observatory.site import Chain, Site
 from tests.servers import hostile
-from tests.servers.certificates import make_certificate, make_root
+from tests.servers.certificates import Identity, make_certificate, make_root
 from tests.servers.probing import find, lead_to, make_target, probe_now
 from tests.servers.sockets import Handler, serve
-from tests.servers.web import Answer, serve_https_site, serve_site
+from tests.servers.web import Answer, Request, serve_https_site, serve_site
 
 HOST = "www.preflight.test"
 ROOT = make_root()
@@ -38,9 +39,11 @@ STRICT = (
 TO_HTTPS = Answer(301, [("Location", f"https://{HOST}/")])
 
 
-def scan(answer: Answer, *endpoints: TargetEndpoint) -> ProbeResult:
+def scan(
+    answer: Answer | Callable[[Request], Answer], *endpoints: TargetEndpoint, identity: Identity = IDENTITY
+) -> ProbeResult:
     """Scan a site whose ports 443 and 80 are two local servers; port 80 redirects."""
-    with serve_https_site(answer, IDENTITY) as secure, serve_site(TO_HTTPS) as plain:
+    with serve_https_site(answer, identity) as secure, serve_site(TO_HTTPS) as plain:
         target = make_target(
             *(endpoints or (TargetEndpoint("frontend", f"https://{HOST}/"),)),
             ca_pem=ROOT.pem,
@@ -319,10 +322,75 @@ def test_it_does_not_count_scripts_that_are_none(html: str) -> None:
             '<script src="https://c.test/x.js"></script><script src="http://c.test/x.js" integrity="a"></script>',
             "sri-not-implemented-but-external-scripts-loaded-securely",
         ),
+        ('<script src=" //cdn.elsewhere.test/x.js"></script>', "all-scripts-loaded-from-secure-origin"),
+        ('<base href="https:cdn.elsewhere.test"><script src="x.js"></script>', "external-scripts-loaded-securely"),
+        ('<base href="https://c.test"><script src></script>', "but-external-scripts-loaded-securely"),
+        ('<base href="https://c.test"><script>1</script>', "all-scripts-loaded-from-secure-origin"),
+        ('<base href="https://c d.test"><script src="x.js"></script>', "all-scripts-loaded-from-secure-origin"),
+        ('<script src integrity="a"></script>', "sri-not-implemented-but-all-scripts-loaded-from-secure-origin"),
     ],
 )
 def test_it_tells_own_scripts_from_foreign_ones(html: str, code: str) -> None:
     assert code in judge_sri(read_page(html.encode()), HOST, is_https=True)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<script>1</script/>{}",
+        "<script>1</script x='>'>{}",
+        "<style>a</style x>{}",
+        "<svg></p>{}",
+        "<math></br>{}",
+        "<svg><font color=red>{}",
+        "<svg/>{}",
+        "<svg><foreignObject><math/>{}</foreignObject></svg>",
+    ],
+)
+def test_it_finds_scripts_behind_odd_markup(html: str) -> None:
+    page = read_page(html.format('<script src="https://cdn.elsewhere.test/x.js"></script>').encode())
+    assert judge_sri(page, HOST, is_https=True) == "sri-not-implemented-but-external-scripts-loaded-securely"
+
+
+@pytest.mark.parametrize(("before", "counts"), [("<div>", False), ("<input type=hidden>", False), ("<br>", True)])
+def test_it_knows_pages_of_frames(before: str, counts: bool) -> None:
+    page = read_page(f"{before}<frameset><script src=/x.js></script>".encode())
+    assert bool(page.scripts) is counts
+
+
+def test_it_knows_its_own_site_by_an_international_name() -> None:
+    page = read_page('<script src="https://cdn.b\u00fccher.example/x.js"></script>'.encode())
+    assert "all-scripts-loaded-from-secure-origin" in judge_sri(page, "xn--bcher-kva.example", is_https=True)
+
+
+def test_it_follows_an_empty_location_to_the_page_itself() -> None:
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(301, [("Location", "")])
+
+    result = scan(answer)
+    assert {request.path for request in asked} == {"/"}
+    assert result.data["tests"]["content-security-policy"]["result"] == "csp-not-implemented"
+
+
+@pytest.mark.parametrize(
+    ("identity", "code"),
+    [
+        (IDENTITY, "cookies-secure-with-httponly-sessions-and-samesite"),
+        (make_certificate(HOST, hosts=[HOST]), "cookies-not-found"),
+    ],
+)
+def test_it_shares_cookies_with_the_preflight_only_where_the_certificate_was_refused(
+    identity: Identity, code: str
+) -> None:
+    deleted = Answer(headers=[("Set-Cookie", "a=1; Secure; SameSite=Lax; Max-Age=0")])
+
+    def answer(request: Request) -> Answer:
+        return Answer(204) if request.method == "OPTIONS" else deleted
+
+    assert scan(answer, identity=identity).data["tests"]["cookies"]["result"] == code
 
 
 def test_it_reads_any_bytes_as_a_page() -> None:

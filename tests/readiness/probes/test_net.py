@@ -2,6 +2,7 @@
 
 import socket
 import time
+import zlib
 
 import pytest
 
@@ -129,6 +130,14 @@ def test_it_cuts_a_body_without_end_after_decompression(handler: Handler) -> Non
         answer = send_request(server.url, make_door())
         assert len(answer.body) == MAX_BODY_BYTES
         assert answer.body_truncated
+
+
+@pytest.mark.parametrize("window_bits", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
+def test_it_unpacks_deflate_with_and_without_its_frame(window_bits: int) -> None:
+    packer = zlib.compressobj(wbits=window_bits)
+    body = packer.compress(b"hello " * 50) + packer.flush()
+    with serve_site(Answer(headers=[("Content-Encoding", "deflate")], body=body)) as server:
+        assert send_request(server.url, make_door()).body == b"hello " * 50
 
 
 def test_it_reads_header_values_as_sent_in_latin_1() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def test_it_exits_1_for_bad_news_and_3_when_it_cannot_tell_which_beats_1() -> No
         ("http",),
         ("http", "example.org", "--ca-file", "/no/such/file"),
         ("http", "example.org", "--ca-file", str(MANAGE)),
+        ("http", "example.org", "--ca-file", "/dev/zero"),
         ("http", "example.org", "--connect-to", "a:b:c"),
+        ("http", "example.org", "--connect-to", "b\u00fc..cher:443:127.0.0.1:443"),
         ("http", "example.org", "--timeout", "never"),
         ("http", "example.org", "--concurrency", "0"),
     ],
@@ -122,6 +125,17 @@ BAD_INPUTS: dict[str, tuple[str, str, str]] = {
     "a port that is none": ("tls", "example.org:99999", "bad_target"),
     "a port that is a password": ("http", "https://app:hunter2/x", "bad_target"),
     "nothing": ("http", "", "bad_target"),
+    "an address whose bracket is not closed": ("tls", "https://[::1", "bad_target"),
+    "a host with an empty label": ("dns", "www..test", "bad_target"),
+    "a host with a label that is too long": ("tls", f"{'a' * 64}.test", "bad_target"),
+    "user and password without a scheme": ("tls", "app:hunter2@www.preflight.test", "credentials_in_url"),
+    "bytes that are no text": ("headers", os.fsdecode(b"\xff.test"), "bad_target"),
+    "a DSN with a setting that is none": (
+        "postgres",
+        "postgresql://app:hunter2@127.0.0.1:1/x?sslmode=bogus",
+        "bad_dsn",
+    ),
+    "a DSN of a service that is not defined": ("postgres", "service=nowhere password=hunter2", "bad_dsn"),
     "a scenario that is no file": ("scenario", "/no/such/scenario.toml", "bad_target"),
 }
 
@@ -176,6 +190,26 @@ def _copy(source: socket.socket, target: socket.socket, lies: dict[bytes, bytes]
         target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.parametrize("redirection", ["1>&-", ">/dev/full"])
+def test_it_says_in_a_sentence_that_nothing_can_be_written(redirection: str) -> None:
+    command = f'"{sys.executable}" "{MANAGE}" probe tls 127.0.0.1:1 --json {redirection}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "The results cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_it_ends_in_a_sentence_when_it_is_interrupted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, str(MANAGE), "probe", "tls", target, "--timeout", "30"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as probing:
+            silent.settimeout(30)
+            silent.accept()
+            probing.send_signal(signal.SIGINT)
+            _, said = probing.communicate(timeout=30)
+    assert (probing.returncode, said) == (130, "Interrupted.\n")
+
+
 def test_it_masks_a_password_in_the_target_it_prints() -> None:
     code, lines, output = run("http", "https://app:hunter2@www.preflight.test/", "--json")
     assert (code, lines[0]["reason"]) == (3, "credentials_in_url")
@@ -218,6 +252,7 @@ def test_it_colours_the_table_only_when_asked_and_disarms_control_characters() -
         (":443::8443", ConnectTo("", 443, "", 8443)),
         ("a.test:443:[::1]:8443", ConnectTo("a.test", 443, "::1", 8443)),
         ("[::1]:443:b.test:", ConnectTo("::1", 443, "b.test", None)),
+        ("b\u00fccher.test:443:127.0.0.1:8443", ConnectTo("xn--bcher-kva.test", 443, "127.0.0.1", 8443)),
     ],
 )
 def test_it_reads_connect_to_as_curl_does(text: str, parsed: ConnectTo) -> None:

@@ -104,6 +104,12 @@ FAULTS: dict[str, tuple[Identity, str, bool, bool]] = {
         False,
         True,
     ),
+    "unknown root, related by name": (
+        make_certificate(HOST, RELATED_ROOT, hosts=[HOST]),
+        "untrusted_root",
+        False,
+        True,
+    ),
     "another name": (issue(hosts=["other.preflight.test"]), "hostname_mismatch", True, False),
     "only a common name": (issue(hosts=[]), "hostname_mismatch", True, False),
     "a wildcard two labels up": (issue(hosts=["*.test"]), "hostname_mismatch", True, False),
@@ -242,6 +248,7 @@ def test_every_code_has_a_server_here() -> None:
         (["127.0.0.2"], "127.0.0.1", False),
         (["xn--bcher-kva.test"], "bücher.test", True),
         (["www.preflight.test"], "www.preflight.test.", True),
+        (["www.preflight.test."], "www.preflight.test", False),
     ],
 )
 def test_it_compares_names_as_browsers_do(hosts: list[str], host: str, covered: bool) -> None:
