@@ -132,7 +132,7 @@ class TrackerIssue(models.Model):
 
 
 class TrackerEvent(models.Model):
-    """One event of an issue without its contents: when, whose (an id only), and a few tags. Kept for 30 days."""
+    """One event of an issue without its contents: when, whose (an id only), and a few tags. Kept for 90 days."""
 
     issue = models.ForeignKey(TrackerIssue, on_delete=models.CASCADE, related_name="events")
     remote_id = models.CharField(max_length=64)

@@ -6,6 +6,8 @@ stdout holds the answer, stderr sentences. Exit status: 0 fine, 1 bad news from 
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,11 +22,13 @@ from readiness.models import Environment, Tracker, TrackerProject
 from readiness.trackers.base import TrackerError, TrackerErrorReason
 from readiness.trackers.listing import describe_issue, list_issues
 from readiness.trackers.setup import Tested, test_tracker
-from readiness.trackers.sync import claim, make_adapter, sync_tracker
+from readiness.trackers.sync import CLAIM_SECONDS, claim, make_adapter, sync_tracker
 from readiness.trackers.trial_event import send_test_event
 
 COMMAND_SECONDS = 600
 COMMAND_BUDGET = 20_000
+# A claim ends by itself, also that of a worker that died.
+CLAIM_PATIENCE_SECONDS = CLAIM_SECONDS + 5
 # The tracker answered, and the answer is no: a person must change something.
 _REFUSED = {
     TrackerErrorReason.UNAUTHORIZED,
@@ -143,14 +147,14 @@ class Command(BaseCommand):
 
     def _sync(self, options: dict[str, Any]) -> int:
         tracker = self._find_tracker(options["environment"])
-        now = timezone.now()
-        if not claim(tracker.pk, now, COMMAND_SECONDS):
+        now = _claim_patiently(tracker)
+        if now is None:
             refuse(self, "This tracker is being read at this moment; try again in a minute.", COULD_NOT_TELL)
         try:
             adapter = make_adapter(tracker, budget=COMMAND_BUDGET, total_seconds=COMMAND_SECONDS)
         except (TrackerError, SecretError):
             adapter = None  # sync itself says why, and keeps it
-        synced = sync_tracker(tracker, now, adapter=adapter)
+        synced = sync_tracker(tracker, now, adapter=adapter, issues_read=None)
         tracker.refresh_from_db()
         described = {
             "environment": tracker.environment.slug,
@@ -215,6 +219,16 @@ class Command(BaseCommand):
 
     def _answer(self, options: dict[str, Any], described: dict[str, Any], words: str) -> None:
         self.stdout.write(json.dumps(described) if options["json"] else words)
+
+
+def _claim_patiently(tracker: Tracker) -> datetime | None:
+    """When it was claimed; a worker that reads it at this moment is waited for. None when that takes too long."""
+    ends = time.monotonic() + CLAIM_PATIENCE_SECONDS
+    while not claim(tracker.pk, now := timezone.now(), COMMAND_SECONDS):
+        if time.monotonic() >= ends:
+            return None
+        time.sleep(0.5)
+    return now
 
 
 def _status_of(tested: Tested) -> int:

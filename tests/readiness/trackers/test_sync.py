@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from readiness.models import Environment, Tracker, TrackerEvent, TrackerIssue
@@ -300,3 +303,58 @@ def test_it_keeps_the_country_that_the_tracker_looked_up(tracker: Tracker, stub:
     event = TrackerEvent.objects.get(issue__remote_id="1")
     assert event.tags["country"] == "DE"
     assert "Kiel" not in str(event.tags)
+
+
+def test_it_counts_users_without_an_id_and_keeps_neither_name_nor_address(tracker: Tracker, stub: SentryStub) -> None:
+    people = [
+        {"email": "a@example.org"},
+        {"email": "a@example.org"},
+        {"username": "joe"},
+        {"ip_address": "203.0.113.9"},
+    ]
+    stub.events["1"] = [make_event(number, user=user) for number, user in enumerate(people, start=1)]
+
+    sync(tracker)
+
+    users = list(TrackerEvent.objects.filter(issue__remote_id="1").order_by("at").values_list("user", flat=True))
+    assert len(set(users)) == 3
+    assert users.count("") == 1
+    stored = str(list(TrackerEvent.objects.values())) + str(list(TrackerIssue.objects.values_list("detail")))
+    for secret in ("a@example.org", "joe", "203.0.113.9"):
+        assert secret not in stored
+
+
+def test_it_cuts_texts_to_what_can_be_kept(tracker: Tracker, stub: SentryStub) -> None:
+    stub.issues = [make_group(1, title="t" * 5000, culprit="c" * 5000, shortId="s" * 5000, status="x" * 5000)]
+
+    assert sync(tracker).error == ""
+    assert TrackerIssue.objects.get().title.startswith("ttt")
+
+
+def test_the_command_reads_the_events_of_every_issue(
+    tracker: Tracker, stub: SentryStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub.issues = [make_group(number) for number in range(1, 71)]
+    stub.events = {str(number): [make_event(number)] for number in range(1, 71)}
+
+    call_command("tracker", "sync", "shop", "--json")
+
+    assert json.loads(capsys.readouterr().out)["issues"] == 70
+    assert TrackerEvent.objects.values("issue").distinct().count() == 70
+
+
+def test_the_command_waits_for_a_worker_that_reads(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim(tracker.pk, timezone.now())
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        Tracker.objects.update(claimed_until=None)
+
+    monkeypatch.setattr("readiness.management.commands.tracker.time.sleep", wait)
+    call_command("tracker", "sync", "shop")
+
+    assert len(waits) == 1
+    assert capsys.readouterr().out == "shop: 2 issues\n"
