@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import CharField, F, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -184,7 +184,9 @@ def _store_issues(row: TrackerProject, listed: Iterable[IssueFound], now: dateti
 def _cut_texts(issue: TrackerIssue) -> None:
     """Shortens what a tracker told to what its column holds."""
     for name in _TEXTS:
-        setattr(issue, name, getattr(issue, name)[: TrackerIssue._meta.get_field(name).max_length])
+        column = TrackerIssue._meta.get_field(name)
+        assert isinstance(column, CharField)  # noqa: S101  narrows the type
+        setattr(issue, name, getattr(issue, name)[: column.max_length])
 
 
 def _read_events(

@@ -124,6 +124,11 @@ class Command(BaseCommand):
             "projects": projects,
             "tracker_environment": tracker.tracker_environment or None,
         }
+        try:
+            tracker.read_token()
+        except SecretError as error:
+            # Not refused: only where workers run must it be there.
+            self.stderr.write(str(error))
         names = ", ".join(one["name"] for one in projects)
         self._answer(options, described, f"{environment.slug}: {tracker.provider} at {tracker.url}, {names}")
         return 0
@@ -142,7 +147,8 @@ class Command(BaseCommand):
             "projects": [project.slug or project.name for project in tested.projects],
         }
         lines = [f"{what}: {why or 'fine'}" for what, why in tested.checks]
-        self._answer(options, described, "\n".join([*lines, *([tested.error] if tested.error else [])]))
+        is_said = any(why == tested.error for _, why in tested.checks)
+        self._answer(options, described, "\n".join([*lines, *([] if is_said or not tested.error else [tested.error])]))
         return _status_of(tested)
 
     def _sync(self, options: dict[str, Any]) -> int:
@@ -177,7 +183,10 @@ class Command(BaseCommand):
             issues = issues.filter(events__tags__environment=wanted).distinct()
         rows = [describe_issue(issue) for issue in issues[: options["limit"]]]
         synced_at = tracker.synced_at.isoformat() if tracker.synced_at else None
-        lines = [f"{row['level'] or '?'}: {row['title']} ({_word(row['count_24h'])} in 24 h)" for row in rows]
+        lines = [
+            f"{row['level'] or '?'}: {_make_printable(row['title'])} ({_word(row['count_24h'])} in 24 h)"
+            for row in rows
+        ]
         self._answer(options, {"synced_at": synced_at, "issues": rows}, "\n".join(lines) or "No issue.")
         if tracker.error:
             self.stderr.write(f"No data since {synced_at or 'ever'}: {tracker.error}")
@@ -235,6 +244,11 @@ def _status_of(tested: Tested) -> int:
     if tested.is_good:
         return 0
     return BAD_NEWS if tested.reasons <= _REFUSED else COULD_NOT_TELL
+
+
+def _make_printable(title: str) -> str:
+    """One line without control characters, which would speak to the terminal."""
+    return "".join(character if character.isprintable() else " " for character in title)
 
 
 def _word(count: int | None) -> str:

@@ -358,3 +358,53 @@ def test_the_command_waits_for_a_worker_that_reads(
 
     assert len(waits) == 1
     assert capsys.readouterr().out == "shop: 2 issues\n"
+
+
+@pytest.mark.parametrize("url", ["https://sentry.example.org/?token=abc", "https://sentry.example.org/#/issues"])
+def test_the_command_takes_no_address_with_a_query(
+    shop: Environment, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call_command("tracker", "add", "shop", provider="bugsink", url=url, project=["p"], token="env:HOME")
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("url: Give only where the tracker lives")
+    assert not Tracker.objects.exists()
+
+
+def test_the_command_says_that_a_token_is_not_there_yet(shop: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "https://sentry.example.org"
+    call_command("tracker", "add", "shop", provider="bugsink", url=url, project=["p"], token="env:NOWHERE")
+
+    told = capsys.readouterr()
+    assert told.out == "shop: bugsink at https://sentry.example.org, p\n"
+    assert "NOWHERE is not set" in told.err
+
+
+def test_the_command_prints_titles_that_speak_to_no_terminal(
+    tracker: Tracker, stub: SentryStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub.issues = [make_group(1, title="bad\x1b]0;owned\x07\nnext")]
+    sync(tracker)
+
+    call_command("tracker", "issues", "shop")
+
+    assert capsys.readouterr().out == "error: bad ]0;owned  next (3 in 24 h)\n"
+
+
+@pytest.mark.parametrize(
+    ("projects", "sentence"),
+    [
+        (["shop=p"], "--project shop=p: a role is backend or frontend.\n"),
+        (["frontend="], "--project frontend=: name the project after the role.\n"),
+        (["p", "frontend=p"], "--project p is given twice; a project has one role.\n"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_a_project(
+    shop: Environment, capsys: pytest.CaptureFixture[str], projects: list[str], sentence: str
+) -> None:
+    url = "https://bugsink.example.org"
+    with pytest.raises(SystemExit) as ended:
+        call_command("tracker", "add", "shop", provider="bugsink", url=url, project=projects, token="env:HOME")
+
+    assert (ended.value.code, capsys.readouterr().err) == (2, sentence)
