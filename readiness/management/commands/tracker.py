@@ -83,6 +83,7 @@ class Command(BaseCommand):
         if not is_reference(options["token"]):
             # Whatever was typed may be the token, and argv is for everyone to see: it is not repeated.
             refuse(self, "--token takes env:VAR or file:PATH, never the token itself.", USAGE)
+        projects = _read_projects(self, options["project"])
         tracker = Tracker(
             environment=environment,
             provider=options["provider"],
@@ -101,9 +102,8 @@ class Command(BaseCommand):
             with transaction.atomic():
                 tracker.full_clean()
                 tracker.save()
-                for text in options["project"]:
-                    role, separator, name = text.rpartition("=")
-                    project = TrackerProject(tracker=tracker, name=name, role=role if separator else "backend")
+                for role, name in projects:
+                    project = TrackerProject(tracker=tracker, name=name, role=role)
                     project.full_clean()
                     project.save()
         except ValidationError as error:
@@ -115,13 +115,12 @@ class Command(BaseCommand):
             environment=environment,
             subject=f"{tracker.get_provider_display()} at {tracker.url}",
         )
-        projects = list(tracker.projects.values("role", "name"))
         described = {
             "environment": environment.slug,
             "provider": tracker.provider,
             "url": tracker.url,
             "organization": tracker.organization or None,
-            "projects": projects,
+            "projects": [{"role": role, "name": name} for role, name in projects],
             "tracker_environment": tracker.tracker_environment or None,
         }
         try:
@@ -129,7 +128,7 @@ class Command(BaseCommand):
         except SecretError as error:
             # Not refused: only where workers run must it be there.
             self.stderr.write(str(error))
-        names = ", ".join(one["name"] for one in projects)
+        names = ", ".join(name for _, name in projects)
         self._answer(options, described, f"{environment.slug}: {tracker.provider} at {tracker.url}, {names}")
         return 0
 
@@ -183,11 +182,8 @@ class Command(BaseCommand):
             issues = issues.filter(events__tags__environment=wanted).distinct()
         rows = [describe_issue(issue) for issue in issues[: options["limit"]]]
         synced_at = tracker.synced_at.isoformat() if tracker.synced_at else None
-        lines = [
-            f"{row['level'] or '?'}: {_make_printable(row['title'])} ({_word(row['count_24h'])} in 24 h)"
-            for row in rows
-        ]
-        self._answer(options, {"synced_at": synced_at, "issues": rows}, "\n".join(lines) or "No issue.")
+        words = "\n".join(map(_describe, rows)) or "No issue."
+        self._answer(options, {"synced_at": synced_at, "issues": rows}, words)
         if tracker.error:
             self.stderr.write(f"No data since {synced_at or 'ever'}: {tracker.error}")
         return 0 if tracker.synced_at is not None else COULD_NOT_TELL
@@ -246,10 +242,23 @@ def _status_of(tested: Tested) -> int:
     return BAD_NEWS if tested.reasons <= _REFUSED else COULD_NOT_TELL
 
 
-def _make_printable(title: str) -> str:
+def _read_projects(command: BaseCommand, texts: list[str]) -> list[tuple[str, str]]:
+    """(role, name) of each ``[ROLE=]P``; a usage error for one that is not clear."""
+    found: list[tuple[str, str]] = []
+    for text in texts:
+        role, separator, name = text.rpartition("=")
+        if separator and role not in TrackerProject.Role.values:
+            refuse(command, f"--project {text}: a role is {' or '.join(TrackerProject.Role.values)}.", USAGE)
+        if not name:
+            refuse(command, f"--project {text}: name the project after the role.", USAGE)
+        if name in (named for _, named in found):
+            refuse(command, f"--project {name} is given twice; a project has one role.", USAGE)
+        found.append((role or TrackerProject.Role.BACKEND.value, name))
+    return found
+
+
+def _describe(issue: dict[str, Any]) -> str:
     """One line without control characters, which would speak to the terminal."""
-    return "".join(character if character.isprintable() else " " for character in title)
-
-
-def _word(count: int | None) -> str:
-    return "unknown" if count is None else str(count)
+    count = "unknown" if issue["count_24h"] is None else str(issue["count_24h"])
+    title = "".join(character if character.isprintable() else " " for character in issue["title"])
+    return f"{issue['level'] or '?'}: {title} ({count} in 24 h)"

@@ -403,8 +403,9 @@ def test_the_command_prints_titles_that_speak_to_no_terminal(
 def test_the_command_says_what_is_wrong_with_a_project(
     shop: Environment, capsys: pytest.CaptureFixture[str], projects: list[str], sentence: str
 ) -> None:
-    url = "https://bugsink.example.org"
+    options = ["--provider", "bugsink", "--url", "https://bugsink.example.org", "--token", "env:HOME"]
+    named = [part for project in projects for part in ("--project", project)]
     with pytest.raises(SystemExit) as ended:
-        call_command("tracker", "add", "shop", provider="bugsink", url=url, project=projects, token="env:HOME")
+        call_command("tracker", "add", "shop", *options, *named)
 
     assert (ended.value.code, capsys.readouterr().err) == (2, sentence)
