@@ -9,7 +9,7 @@ _NAMES = (
     r"(?:password|passwd|pwd|passphrase|token|secret|(?:api|private|secret|access|signing)[_-]?key"
     r"|authorization|credentials?|cookie|sessionid)"
 )
-# Texts are as long and as odd as whoever wrote them wanted: nothing here tries a long run again from each of its places.
+# Texts are as long and odd as whoever wrote them wanted: nothing here tries a long run again from each of its places.
 _REPLACEMENTS = (
     # user:password@ in any URL or DSN
     (re.compile(r"(?<=://)[^\s/@'\"]+@"), "***@"),

@@ -28,8 +28,8 @@ def count_events(tracker: Tracker, now: datetime) -> None:
     fields = _COUNTED[Tracker.Provider(tracker.provider)]
     if not fields:
         return
-    by_hour = _bucket(_events(tracker), TruncHour, now - timedelta(days=1)) if "hourly" in fields else {}
-    by_day = _bucket(_events(tracker), TruncDay, now - timedelta(days=30))
+    by_hour = _bucket(events_of(tracker), TruncHour, now - timedelta(days=1)) if "hourly" in fields else {}
+    by_day = _bucket(events_of(tracker), TruncDay, now - timedelta(days=30))
     counted = {row["issue"]: row for row in _count_by_issue(tracker, now)}
     unread = set(TrackerEvent.objects.filter(issue__tracker=tracker, is_read=False).values_list("issue_id", flat=True))
     stored = dict(
@@ -74,7 +74,7 @@ def sum_up(tracker: Tracker, now: datetime) -> dict[str, int | None]:
 def count_minutes(tracker: Tracker, now: datetime) -> list[list[int]]:
     """[[epoch seconds, events], ...] of the last hour, from stored events."""
     found = (
-        _events(tracker)
+        events_of(tracker)
         .filter(at__gte=now - timedelta(hours=1))
         .annotate(minute=TruncMinute("at"))
         .order_by("minute")
@@ -84,7 +84,8 @@ def count_minutes(tracker: Tracker, now: datetime) -> list[list[int]]:
     return [[int(row["minute"].timestamp()), row["events"]] for row in found]
 
 
-def _events(tracker: Tracker) -> QuerySet[TrackerEvent]:
+def events_of(tracker: Tracker) -> QuerySet[TrackerEvent]:
+    """Stored events that count: those of the tracker's environment, when one is chosen."""
     events = TrackerEvent.objects.filter(issue__tracker=tracker).order_by()
     return events.filter(tags__environment=tracker.tracker_environment) if _is_filtered(tracker) else events
 
@@ -97,7 +98,7 @@ def _is_filtered(tracker: Tracker) -> bool:
 def _count_by_issue(tracker: Tracker, now: datetime) -> Iterable[Mapping[str, Any]]:
     windows = {name: Count("pk", filter=Q(at__gte=now - timedelta(days=days))) for name, days in _WINDOWS.items()}
     return (
-        _events(tracker)
+        events_of(tracker)
         .values("issue")
         .annotate(
             total=Count("pk"), users=Count("user", distinct=True, filter=~Q(user="")), oldest=Min("at"), **windows
