@@ -131,8 +131,8 @@ def read_trends(tracker: Tracker, now: datetime) -> list[Trend]:
     """24 hours by hour, 7 and 30 days by day, summed over all issues."""
     rows = list(TrackerIssue.objects.filter(tracker=tracker).values_list("hourly", "daily"))
     hourly, daily = [row[0] for row in rows], [row[1] for row in rows]
-    hours = _sum_buckets(hourly, now, 3600, 24)
-    days = _sum_buckets(daily, now, 86_400, 30)
+    hours = sum_buckets(hourly, now, 3600, 24)
+    days = sum_buckets(daily, now, 86_400, 30)
     no_hours, no_days = any(one is None for one in hourly), any(one is None for one in daily)
     return [
         Trend("24 hours", hours, no_hours, "hour"),
@@ -172,7 +172,7 @@ def count_users(tracker: Tracker, now: datetime) -> tuple[int, int]:
     return counted["users"], counted["events"]
 
 
-def _sum_buckets(series: Iterable[Any], now: datetime, seconds: int, length: int) -> tuple[int, ...]:
+def sum_buckets(series: Iterable[Any], now: datetime, seconds: int, length: int) -> tuple[int, ...]:
     """One sum a bucket, the one that holds ``now`` last; whatever bounds a provider has chosen."""
     last = int(now.timestamp()) // seconds
     sums = [0] * length

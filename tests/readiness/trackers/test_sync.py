@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from portal.templatetags.preflight import hour_counts
 from readiness.models import Environment, Tracker, TrackerEvent, TrackerIssue
 from readiness.trackers.facts import read_tracker_facts
 from readiness.trackers.sync import Synced, claim, is_stale, make_adapter, sync_tracker
@@ -409,3 +415,17 @@ def test_the_command_says_what_is_wrong_with_a_project(
         call_command("tracker", "add", "shop", *options, *named)
 
     assert (ended.value.code, capsys.readouterr().err) == (2, sentence)
+
+
+def test_the_page_shows_unknown_figures_as_unknown_and_every_hour_of_a_day(
+    tracker: Tracker, sam: User, sign_in: Callable[[User], Client]
+) -> None:
+    sync(tracker)
+    Tracker.objects.update(quota={})
+    TrackerIssue.objects.update(hourly=[[int(timezone.now().timestamp()) - 7200, 5]])
+
+    page = sign_in(sam).get(reverse("environment_errors", args=["shop"])).content.decode()
+
+    assert "Dropped events, 24 h – " in " ".join(re.sub("<[^>]*>", " ", page).split())
+    assert 'aria-label="Events in the last 24 hours"' in page
+    assert hour_counts([[int(timezone.now().timestamp()) - 7200, 5]]) == [*[0] * 21, 5, 0, 0]
