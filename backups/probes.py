@@ -28,6 +28,7 @@ def read_backup_facts(environment_ids: Iterable[int]) -> dict[int, BackupFacts]:
                 last_failed_at=failed_at,
                 last_error=error,
                 databases_without_proof=tuple(names),
+                awaited_since=awaited_since,
             )
-            for environment_id, proven_at, done_at, failed_at, error, names in cursor.fetchall()
+            for environment_id, proven_at, done_at, failed_at, error, names, awaited_since in cursor.fetchall()
         }

@@ -25,10 +25,22 @@ failed AS (
     FROM backups_backup
     WHERE state = 'failed' AND trigger <> 'import' AND environment_id = ANY (SELECT environment_id FROM wanted)
     ORDER BY environment_id, finished_at DESC NULLS LAST
+),
+awaited AS (
+    -- The last time that no backup has followed, else the next time.
+    SELECT d.environment_id,
+           min(CASE WHEN s.last_requested_at IS NOT NULL AND NOT EXISTS (
+                   SELECT FROM backups_backup AS b
+                   WHERE b.database_id = d.id AND b.state = 'done' AND b.taken_at >= s.last_requested_at
+               ) THEN s.last_requested_at ELSE s.next_run_at END) AS awaited_since
+    FROM backups_backupschedule AS s JOIN readiness_database AS d ON d.id = s.database_id
+    WHERE s.is_enabled AND d.environment_id = ANY (SELECT environment_id FROM wanted)
+    GROUP BY d.environment_id
 )
 SELECT w.environment_id, p.newest_proven_at, d.newest_done_at, f.last_failed_at, coalesce(f.last_error, ''),
-       coalesce(p.databases_without_proof, '{}')
+       coalesce(p.databases_without_proof, '{}'), a.awaited_since
 FROM wanted AS w
 LEFT JOIN proofs AS p USING (environment_id)
 LEFT JOIN done AS d USING (environment_id)
 LEFT JOIN failed AS f USING (environment_id)
+LEFT JOIN awaited AS a USING (environment_id)
