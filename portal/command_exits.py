@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
 BAD_NEWS, USAGE, COULD_NOT_TELL = 1, 2, 3
 
@@ -27,9 +27,11 @@ def database_errors_explained(command: BaseCommand) -> Iterator[None]:
         refuse(
             command, "The portal's own database cannot be reached: start it with make db or make run.", COULD_NOT_TELL
         )
+    except ProgrammingError:
+        refuse(command, "The portal's own database is not set up: run make setup.", COULD_NOT_TELL)
     except DatabaseError as error:
         refuse(
             command,
-            f"The portal's own database is not set up ({type(error).__name__}): run make setup.",
+            f"The portal's own database has refused what was to be stored ({type(error).__name__}); nothing of it was.",
             COULD_NOT_TELL,
         )

@@ -5,23 +5,31 @@ from __future__ import annotations
 import logging
 import re
 
+_NAMES = (
+    r"(?:password|passwd|pwd|passphrase|token|secret|(?:api|private|secret|access|signing)[_-]?key"
+    r"|authorization|credentials?|cookie|sessionid)"
+)
+# Texts are as long and odd as whoever wrote them wanted: nothing here tries a long run again from each of its places.
 _REPLACEMENTS = (
     # user:password@ in any URL or DSN
     (re.compile(r"(?<=://)[^\s/@'\"]+@"), "***@"),
     # the query of any URL
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE), r"\1?***"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?'\"<>]{0,2000})\?[^\s'\"<>]*", re.IGNORECASE), r"\1?***"),
     # <WSGIRequest: GET '/path/?token=...'>
-    (re.compile(r"(\w*Request: \w+ '[^'?]*)\?[^']*"), r"\1?***"),
+    (re.compile(r"(Request: \w{1,20} '[^'?]{0,2000})\?[^']*"), r"\1?***"),
     (re.compile(r"\b[Bb]earer\s+[\w.~+/=-]+"), "Bearer ***"),
     (
-        re.compile(
-            r"(?i)\b([\w-]*(?:password|passwd|pwd|token|secret|api[_-]?key|authorization|cookie|sessionid))"
-            r"(['\"]?\s*[=:]\s*['\"]?)(?!\*\*\*)[^\s'\",;&]+"
-        ),
-        r"\1\2***",
+        re.compile(r"(?i)\b(authorization['\"]?\s{0,9}[=:]\s{0,9}['\"]?)(?:basic|digest|token)\s{1,9}[^\s'\",;]+"),
+        r"\1*** ***",
     ),
+    # What is between quotes, spaces and all; to the end of the line when the text breaks off before the second one.
+    (re.compile(rf"(?i)({_NAMES}['\"]?\s{{0,9}}[=:]\s{{0,9}}(['\"]))(?!\*\*\*).*?(?=\2|$)", re.MULTILINE), r"\1***"),
+    (re.compile(rf"(?i)({_NAMES}['\"]?\s{{0,9}}[=:]\s{{0,9}})(?!\*\*\*)[^\s'\",;&]+"), r"\1***"),
+    # Tokens that are known by their looks: JSON web tokens, and those of Sentry, GitHub, GitLab, Slack, Stripe and AWS.
+    (re.compile(r"\beyJ[\w-]{8,2000}\.[\w-]{1,9000}\.[\w-]*"), "***"),
+    (re.compile(r"\b(?:sntry[su]_|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|[rs]k_live_|AKIA)[\w+/=-]{8,}"), "***"),
     # Not a release such as shop@1.2
-    (re.compile(r"[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}"), "***@***"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}"), "***@***"),
 )
 
 

@@ -46,6 +46,7 @@ from readiness.models import Environment, Waiver
 from readiness.probes.base import Finding
 from readiness.probes.postgres_health.facts import format_bytes
 from readiness.probes.transitions import BEATS_KEPT
+from readiness.trackers.listing import sum_buckets
 
 register = template.Library()
 
@@ -293,15 +294,22 @@ def words(name: str) -> str:
 
 
 @register.filter
-def bucket_counts(buckets: Sequence[Sequence[int]] | None) -> list[int]:
-    """The counts of [[seconds, count], ...], as sparklines want them."""
-    return [count for _, count in buckets or []]
+def hour_counts(buckets: Sequence[Sequence[int]] | None) -> list[int]:
+    """[[seconds, count], ...] as events of each of the last 24 hours; trackers leave out hours without any."""
+    return list(sum_buckets([buckets], timezone.now(), 3600, 24))
+
+
+@register.filter
+def day_counts(buckets: Sequence[Sequence[int]] | None) -> list[int]:
+    """Likewise of each of the last 30 days."""
+    return list(sum_buckets([buckets], timezone.now(), 86_400, 30))
 
 
 @register.filter
 def known(value: Any) -> Any:
     """A figure, or a dash with its meaning where nobody knows it: missing is not zero."""
-    if value is None:
+    # A key that is not there arrives as empty text.
+    if value is None or value == "":
         return mark_safe('<span title="The tracker does not tell">–</span>')
     return value
 

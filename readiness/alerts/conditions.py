@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
+from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from readiness.alerts.kinds import KINDS
@@ -39,6 +40,8 @@ class Situation:
     auth_failures: Mapping[int, int]
 
 
+# Trackers that do not filter events are stored whole.
+_IN_CHOSEN_ENVIRONMENT = Q(issue__tracker__tracker_environment=KT("tags__environment"))
 Judge = Callable[[int, int, Situation], list[Condition] | None]
 
 
@@ -51,6 +54,7 @@ def gather(assessments: Mapping[int, Assessment], now: datetime) -> Situation:
             tags__has_key="auth-failure",
             at__gte=now - timedelta(minutes=AUTH_FAILURE_MINUTES),
         )
+        .filter(Q(issue__tracker__tracker_environment="") | _IN_CHOSEN_ENVIRONMENT)
         .order_by()
         .values_list("issue__tracker__environment")
         .annotate(Count("pk"))

@@ -168,7 +168,7 @@ def _describe(notification: Notification, words: Mapping[str, str], language: st
         lines = [(str(label), mask_text(str(value))) for label, value in told]
         if notification.facts.get("link"):
             lines.append((words["link"], notification.facts["link"]))
-        return mask_text(title), lines
+        return _on_one_line(title), lines
     environment = alert.environment.name if alert.environment is not None else ""
     kind = KINDS.get(alert.rule.kind)
     rule = alert.rule.name
@@ -184,13 +184,18 @@ def _describe(notification: Notification, words: Mapping[str, str], language: st
             value = _word_time(datetime.fromisoformat(value))
         elif isinstance(value, list):
             value = ", ".join(value)
-        lines.append((words[name], words["unknown"] if value in (None, "") else mask_text(str(value))))
+        lines.append((words[name], words["unknown"] if value in (None, "") else _on_one_line(str(value))))
     if alert.facts.get("link"):
         lines.append((words["link"], alert.facts["link"]))
     if alert.acknowledged_at is None and notification.reason != "resolved":
         lines.append((words["acknowledge"], acknowledge_url(alert)))
     title = str(_in_language({"title": alert.title, **alert.facts}, "title", language))
-    return f"{environment}: {mask_text(title)}", lines
+    return f"{environment}: {_on_one_line(title)}", lines
+
+
+def _on_one_line(text: str) -> str:
+    """Masked, and without line breaks and control characters: else a title could pass for lines of the message."""
+    return " ".join("".join(each if each.isprintable() else " " for each in mask_text(text)).split())
 
 
 def _in_language(facts: Mapping[str, Any], name: str, language: str) -> Any:

@@ -49,6 +49,8 @@ def evaluate_issues(now: datetime, limit: int = BATCH) -> int:
         TrackerIssue.objects.filter(alerted_at__isnull=True)
         # Without a level nobody can tell yet whether it is an error.
         .exclude(level="", read_count__isnull=True)
+        # Only other environments of the tracker have it; it is news when the chosen one has it too.
+        .exclude(count_total=0)
         .order_by("pk")
         .values_list("pk", flat=True)[:limit]
     )

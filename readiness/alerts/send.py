@@ -17,7 +17,8 @@ from readiness.models import Channel, Notification
 
 # Longer than any delivery takes; who died in the middle of one is followed by another sender after that.
 CLAIM_SECONDS = 60
-MAX_ATTEMPTS = 8
+# Over seven hours: a mail server that is down for the length of a night's upgrade must not swallow an alert.
+MAX_ATTEMPTS = 15
 FIRST_RETRY_SECONDS = 15
 LONGEST_RETRY_SECONDS = 3600
 PERMANENT_FAILURES_TO_DISABLE = 3

@@ -29,6 +29,7 @@ _PERMANENT_STATUSES = {400, 401, 403, 404, 405, 410}
 _PERMANENT_REASONS = {ErrorReason.ADDRESS_NOT_ALLOWED}
 # Apprise can also show messages on the screen of this machine, write its logs, or run what a plug-in says.
 _LOCAL_SCHEMAS = {"dbus", "gio", "glib", "gnome", "kde", "qt", "macosx", "windows", "syslog"}
+_MENTION = re.compile(r"@(?=\w)|<(?=[!@#])")
 _APPRISE_STATUS = re.compile(r"error=(\d{3})\b")
 
 
@@ -160,7 +161,12 @@ def _send_apprise(address: str, message: Message) -> None:
     sender.add(service)
     kind = {"critical": "failure", "warning": "warning"}.get(message.severity, "info")
     with apprise.LogCapture(level=apprise.logging.WARNING) as log:
-        is_sent = sender.notify(title=message.subject, body=message.text, notify_type=kind)
+        is_sent = sender.notify(
+            title=_address_nobody(message.subject),
+            body=_address_nobody(message.text),
+            notify_type=kind,
+            body_format=apprise.NotifyFormat.TEXT,
+        )
         heard = log.getvalue()
     if is_sent:
         return
@@ -169,6 +175,11 @@ def _send_apprise(address: str, message: Message) -> None:
     # What Apprise logs may hold the URL and with it the token: only the number is repeated.
     text = f"The service answered {code}." if code else "The service did not take the message."
     raise TransportError(text, is_permanent=code in _PERMANENT_STATUSES)
+
+
+def _address_nobody(text: str) -> str:
+    """``text`` whose @everyone and <!channel> call nobody: titles come from whoever can make an application fail."""
+    return _MENTION.sub("\\g<0>\u200b", text)
 
 
 def _refuse_forbidden_host(service: Any) -> None:

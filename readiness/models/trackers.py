@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
 
@@ -60,6 +62,11 @@ class Tracker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_provider_display()} of {self.environment}"
+
+    def clean(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.query or parts.fragment:
+            raise ValidationError({"url": "Give only where the tracker lives, without ? and #: paths are added to it."})
 
     def read_token(self) -> str:
         """The token itself, resolved now. Raises portal.secrets.SecretError with one sentence."""
@@ -132,7 +139,7 @@ class TrackerIssue(models.Model):
 
 
 class TrackerEvent(models.Model):
-    """One event of an issue without its contents: when, whose (an id only), and a few tags. Kept for 30 days."""
+    """One event of an issue without its contents: when, whose (an id only), and a few tags. Kept for 90 days."""
 
     issue = models.ForeignKey(TrackerIssue, on_delete=models.CASCADE, related_name="events")
     remote_id = models.CharField(max_length=64)

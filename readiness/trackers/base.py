@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from django.utils.crypto import salted_hmac
+
 Bucket = tuple[int, int]
 """Epoch seconds of its start, and how many events."""
 
@@ -18,6 +20,7 @@ KEPT_TAGS = (
     *("auth-failure", "replayId", "level", "preflight.test"),
 )
 TEXT_LENGTH = 500
+PROJECTS_NAMED = 8
 
 
 class TrackerErrorReason(StrEnum):
@@ -179,6 +182,17 @@ def bad_shape(what: str) -> TrackerError:
     return TrackerError(TrackerErrorReason.BAD_SHAPE, f"The tracker's list of {what} is not in a form that is known.")
 
 
+def choose_project(name: str, projects: Sequence[ProjectFound]) -> ProjectFound:
+    """The project with that id, slug or name. Raises TrackerError (not_found) that says which there are."""
+    for project in projects:
+        if name in (project.remote_id, project.slug, project.name):
+            return project
+    there = ", ".join(project.slug or project.name for project in projects[:PROJECTS_NAMED])
+    more = f" and {len(projects) - PROJECTS_NAMED} more" if len(projects) > PROJECTS_NAMED else ""
+    has = f"it has {there}{more}" if there else "the token sees none there"
+    raise TrackerError(TrackerErrorReason.NOT_FOUND, f"The tracker has no project {name}: {has}.")
+
+
 def read_text(value: Any, length: int = TEXT_LENGTH) -> str:
     """``value`` as storable text of at most ``length`` characters; anything but text and numbers is empty."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -190,6 +204,8 @@ def read_count(value: Any) -> int | None:
     """A count that may be a number or its text; None for anything else."""
     if isinstance(value, bool):
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, int):
         return max(0, min(value, 2**62))
     if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value):
@@ -205,9 +221,9 @@ def read_time(value: Any) -> datetime | None:
         if not isinstance(value, str):
             return None
         parsed = datetime.fromisoformat(value)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def read_permalink(value: Any, base_url: str) -> str:
@@ -230,12 +246,12 @@ def read_buckets(value: Any) -> tuple[Bucket, ...] | None:
         return None
     found = []
     for one in value:
-        if not (isinstance(one, list) and len(one) == 2 and isinstance(one[0], int)):
+        if not (isinstance(one, list) and len(one) == 2):
             return None
-        count = read_count(one[1])
-        if count is None:
+        at, count = read_count(one[0]), read_count(one[1])
+        if at is None or count is None:
             return None
-        found.append((one[0], count))
+        found.append((at, count))
     return tuple(found)
 
 
@@ -254,10 +270,21 @@ def read_tags(value: Any) -> dict[str, str]:
 
 
 def read_user(value: Any) -> str:
-    """The id of an event's user, and nothing else of it."""
+    """The id of an event's user, and nothing else of it; empty without one."""
     if not isinstance(value, Mapping):
         return ""
     return read_text(value.get("id"), 100)
+
+
+def tell_user_apart(value: Any) -> str:
+    """What tells an event's user from others so that users can be counted: the id, else a code made of name or address.
+
+    The code leads back to nobody. An IP address is no user: trackers add one to every event.
+    """
+    if not isinstance(value, Mapping):
+        return ""
+    known = next((text for name in ("username", "email") if (text := read_text(value.get(name)))), "")
+    return read_user(value) or (known and f"~{salted_hmac(__name__, known).hexdigest()[:20]}")
 
 
 def read_country(user: Any) -> dict[str, str]:

@@ -14,15 +14,15 @@ from readiness.trackers.base import (
     ProjectFacts,
     ProjectFound,
     TrackerError,
-    TrackerErrorReason,
     Usage,
     bad_shape,
+    choose_project,
     read_count,
     read_country,
     read_tags,
     read_text,
     read_time,
-    read_user,
+    tell_user_apart,
 )
 from readiness.trackers.client import ApiClient
 
@@ -54,10 +54,7 @@ class BugsinkAdapter:
         ]
 
     def find_project(self, name: str) -> ProjectFound:
-        for project in self.list_projects():
-            if name in (project.remote_id, project.slug, project.name):
-                return project
-        raise TrackerError(TrackerErrorReason.NOT_FOUND, f"The tracker has no project {name}.")
+        return choose_project(name, self.list_projects())
 
     def list_issues(self, project: ProjectFound, now: datetime) -> list[IssueFound]:
         found = self._list("issues", {"project": project.remote_id, "sort": "digest_order", "order": "asc"})
@@ -137,7 +134,7 @@ class BugsinkAdapter:
         self._budget -= 1
         data = self._read_contents(remote_id)
         tags = {**read_country(data.get("user")), **read_tags(data.get("tags")), **_read_contexts(data)}
-        return EventFound(remote_id, at, read_user(data.get("user")), tags)
+        return EventFound(remote_id, at, tell_user_apart(data.get("user")), tags)
 
     def _read_contents(self, remote_id: str) -> Mapping[str, Any]:
         found = self._client.get(f"{_ROOT}/events/{quote(remote_id, safe='')}/").data

@@ -156,7 +156,10 @@ def _explain_net_error(error: net.NetError) -> TrackerError:
     reason = Reason.TIMEOUT if error.reason == ErrorReason.TIMEOUT else Reason.UNREACHABLE
     if error.reason in (FailReason.TOO_LARGE,):
         reason = Reason.TOO_LARGE
-    return TrackerError(reason, f"The tracker cannot be read: {str(error).rstrip('.')}.")
+    what_to_do = ""
+    if error.reason == ErrorReason.ADDRESS_NOT_ALLOWED:
+        what_to_do = "; allow plain HTTP and private addresses if that is meant"
+    return TrackerError(reason, f"The tracker cannot be read: {str(error).rstrip('.')}{what_to_do}.")
 
 
 _REFUSALS: Mapping[int, tuple[TrackerErrorReason, str]] = {

@@ -12,12 +12,14 @@ from django.db.models.functions import TruncDay, TruncHour, TruncMinute
 
 from readiness.models import Tracker, TrackerEvent, TrackerIssue
 
-# What each provider leaves to be counted here.
+# What each provider leaves to be counted here. GlitchTip's own counts of a day and a week come in whole hours and days
+# of arrival and stay where stored events do not suffice.
 _COUNTED = {
     Tracker.Provider.BUGSINK: ("count_24h", "count_7d", "count_30d", "users", "hourly", "daily"),
-    Tracker.Provider.GLITCHTIP: ("count_30d", "users", "daily"),
+    Tracker.Provider.GLITCHTIP: ("count_24h", "count_7d", "count_30d", "users", "hourly", "daily"),
     Tracker.Provider.SENTRY: (),
 }
+_TOLD = {Tracker.Provider.GLITCHTIP: {"count_24h", "count_7d", "hourly"}}
 _WINDOWS = {"count_24h": 1, "count_7d": 7, "count_30d": 30}
 
 
@@ -26,8 +28,8 @@ def count_events(tracker: Tracker, now: datetime) -> None:
     fields = _COUNTED[Tracker.Provider(tracker.provider)]
     if not fields:
         return
-    by_hour = _bucket(_events(tracker), TruncHour, now - timedelta(days=1)) if "hourly" in fields else {}
-    by_day = _bucket(_events(tracker), TruncDay, now - timedelta(days=30))
+    by_hour = _bucket(events_of(tracker), TruncHour, now - timedelta(days=1)) if "hourly" in fields else {}
+    by_day = _bucket(events_of(tracker), TruncDay, now - timedelta(days=30))
     counted = {row["issue"]: row for row in _count_by_issue(tracker, now)}
     unread = set(TrackerEvent.objects.filter(issue__tracker=tracker, is_read=False).values_list("issue_id", flat=True))
     stored = dict(
@@ -37,7 +39,8 @@ def count_events(tracker: Tracker, now: datetime) -> None:
         .values_list("issue", "stored")
     )
     is_filtered = _is_filtered(tracker)
-    changed, gone = [], []
+    told = set() if is_filtered else _TOLD.get(Tracker.Provider(tracker.provider), set())
+    changed = []
     for issue in TrackerIssue.objects.filter(tracker=tracker).only("pk", "count_total", *fields):
         row = counted.get(issue.pk, {})
         is_whole = issue.count_total is not None and stored.get(issue.pk, 0) >= issue.count_total
@@ -46,13 +49,15 @@ def count_events(tracker: Tracker, now: datetime) -> None:
             value = _count(name, row, is_whole=is_whole, is_read=is_read, is_filtered=is_filtered, now=now)
             if name in ("hourly", "daily"):
                 value = (by_hour if name == "hourly" else by_day).get(issue.pk, [])
+            if name in told and not is_whole and getattr(issue, name) is not None:
+                continue
             setattr(issue, name, value)
-        if is_filtered and is_whole and is_read and not row:
-            gone.append(issue.pk)
+        if is_filtered:
+            # What the tracker tells is of all environments; the next list brings it back before events are read.
+            issue.count_total = row.get("total", 0) if is_whole and is_read else None
         changed.append(issue)
     if changed:
-        TrackerIssue.objects.bulk_update(changed, list(fields), batch_size=500)
-    TrackerIssue.objects.filter(pk__in=gone).update(count_total=0)
+        TrackerIssue.objects.bulk_update(changed, [*fields, "count_total"], batch_size=500)
 
 
 def sum_up(tracker: Tracker, now: datetime) -> dict[str, int | None]:
@@ -69,7 +74,7 @@ def sum_up(tracker: Tracker, now: datetime) -> dict[str, int | None]:
 def count_minutes(tracker: Tracker, now: datetime) -> list[list[int]]:
     """[[epoch seconds, events], ...] of the last hour, from stored events."""
     found = (
-        _events(tracker)
+        events_of(tracker)
         .filter(at__gte=now - timedelta(hours=1))
         .annotate(minute=TruncMinute("at"))
         .order_by("minute")
@@ -79,20 +84,21 @@ def count_minutes(tracker: Tracker, now: datetime) -> list[list[int]]:
     return [[int(row["minute"].timestamp()), row["events"]] for row in found]
 
 
-def _events(tracker: Tracker) -> QuerySet[TrackerEvent]:
+def events_of(tracker: Tracker) -> QuerySet[TrackerEvent]:
+    """Stored events that count: those of the tracker's environment, when one is chosen."""
     events = TrackerEvent.objects.filter(issue__tracker=tracker).order_by()
     return events.filter(tags__environment=tracker.tracker_environment) if _is_filtered(tracker) else events
 
 
 def _is_filtered(tracker: Tracker) -> bool:
-    """Bugsink cannot filter by environment, so it is done here."""
-    return bool(tracker.tracker_environment) and tracker.provider == Tracker.Provider.BUGSINK
+    """Only Sentry counts by environment: Bugsink does not filter, GlitchTip filters issues and not their counts."""
+    return bool(tracker.tracker_environment) and tracker.provider != Tracker.Provider.SENTRY
 
 
 def _count_by_issue(tracker: Tracker, now: datetime) -> Iterable[Mapping[str, Any]]:
     windows = {name: Count("pk", filter=Q(at__gte=now - timedelta(days=days))) for name, days in _WINDOWS.items()}
     return (
-        _events(tracker)
+        events_of(tracker)
         .values("issue")
         .annotate(
             total=Count("pk"), users=Count("user", distinct=True, filter=~Q(user="")), oldest=Min("at"), **windows

@@ -17,28 +17,32 @@ from readiness.trackers.base import (
     Usage,
     bad_shape,
     read_count,
+    read_text,
     sum_since,
 )
-from readiness.trackers.sentry import SentryAdapter, read_group, read_stats
+from readiness.trackers.sentry import SentryAdapter, read_group, read_groups, read_stats
+
+# It answers for 200 issues at most.
+STATS_CHUNK = 100
 
 
 class GlitchTipAdapter(SentryAdapter):
-    """GlitchTip ignores periods, counts users wrongly and knows neither minutes nor replays."""
+    """GlitchTip ignores periods, counts users wrongly and knows neither minutes nor replays.
+
+    The ``stats`` in its list of issues are a placeholder, always empty; buckets have to be asked for on their own.
+    """
 
     lists_minutes = False
+    _event_pages = 40
+    _event_page: Mapping[str, int] = {"limit": 100}
 
     def list_issues(self, project: ProjectFound, now: datetime) -> list[IssueFound]:
-        by_day = self._list(project, {"sort": "-last_seen", "groupStatsPeriod": "14d"})
-        hours = self._by_id(self._list(project, {"sort": "-last_seen", "groupStatsPeriod": "24h"}))
-        return [self._read_group(one, one, hours.get(key), now) for key, one in self._by_id(by_day).items()]
+        return self._read_issues(self._list(project, {"sort": "-last_seen"}), now)
 
     def list_recent_issues(self, project: ProjectFound, now: datetime) -> list[IssueFound]:
-        query = self._issue_query(project, {"sort": "-last_seen", "groupStatsPeriod": "24h"})
+        query = self._issue_query(project, {"sort": "-last_seen"})
         page = self._client.get(f"{self._root}/issues/", query, scope="event:read").data
-        if not isinstance(page, list):
-            raise bad_shape("issues")
-        groups = [one for one in page if isinstance(one, Mapping) and one.get("id")]
-        return [self._read_group(one, None, one, now) for one in groups]
+        return self._read_issues(read_groups(page), now)
 
     def read_facts(self, project: ProjectFound) -> ProjectFacts:
         found = self._client.get(self._project_path(project.slug), scope="project:read").data
@@ -67,6 +71,26 @@ class GlitchTipAdapter(SentryAdapter):
             raise
         return found if isinstance(found, Mapping) else {}
 
+    def _read_issues(self, groups: Sequence[Mapping[str, Any]], now: datetime) -> list[IssueFound]:
+        by_id = self._by_id(groups)
+        hours = self._ask_stats(list(by_id), "24h")
+        days = self._ask_stats(list(by_id), "14d")
+        return [self._read_group(one, days.get(key), hours.get(key), now) for key, one in by_id.items()]
+
+    def _ask_stats(self, ids: Sequence[str], period: str) -> dict[str, tuple[Bucket, ...]]:
+        """Buckets of each issue; nothing where they are not known, and for one environment they never are."""
+        found: dict[str, tuple[Bucket, ...]] = {}
+        for start in range(0, 0 if self._environment else len(ids), STATS_CHUNK):
+            query = {"groups": ids[start : start + STATS_CHUNK], "statsPeriod": period}
+            answer = self._ask("issues-stats", query)
+            if answer is None:
+                break
+            for one in read_groups(answer):
+                buckets = read_stats(one)
+                if buckets is not None:
+                    found[read_text(one["id"], 64)] = buckets
+        return found
+
     def _read_rate(self, project: ProjectFound) -> Mapping[str, bool | None]:
         """Its alerts are a quantity in a time span; the other three rules it cannot express."""
         try:
@@ -85,9 +109,9 @@ class GlitchTipAdapter(SentryAdapter):
             )
         }
 
-    def _test_rules(self, projects: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
-        if projects:
-            yield self._try("alert rules", f"{self._project_path(projects[0])}alerts/", "project:read")
+    def _test_rules(self, slugs: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
+        if slugs:
+            yield self._try("alert rules", f"{self._project_path(slugs[0])}alerts/", "project:read")
 
     def _issue_path(self, issue: IssueFound) -> str:
         # Only the paths outside the organisation lead to an issue.
@@ -96,13 +120,16 @@ class GlitchTipAdapter(SentryAdapter):
     def _read_group(
         self,
         whole: Mapping[str, Any],
-        by_day: Mapping[str, Any] | None,
-        by_hour: Mapping[str, Any] | None,
+        days: Sequence[Bucket] | None,
+        hours: tuple[Bucket, ...] | None,
         now: datetime,
     ) -> IssueFound:
-        days, hours = read_stats(by_day), read_stats(by_hour)
+        told = read_group(whole, self._client.base_url)
+        if not told["permalink"]:
+            organization, issue = (quote(part, safe="") for part in (self._organization, told["remote_id"]))
+            told["permalink"] = f"{self._client.base_url}/{organization}/issues/{issue}"
         return IssueFound(
-            **read_group(whole, self._client.base_url),
+            **told,
             count_24h=sum_since(hours, now - timedelta(hours=25)),
             count_7d=sum_since(days, now - timedelta(days=7)),
             count_total=read_count(whole.get("count")),

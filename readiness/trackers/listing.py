@@ -14,6 +14,7 @@ from django.db.models import Count, F, Min, Q, QuerySet
 from django.db.models.functions import TruncDay
 
 from readiness.models import Deploy, Tracker, TrackerEvent, TrackerIssue
+from readiness.trackers.counts import events_of
 
 SORTS = {
     "last": F("last_seen").desc(nulls_last=True),
@@ -60,8 +61,8 @@ def find_last_deploy(tracker: Tracker) -> LastDeploy | None:
     if recorded is not None:
         return LastDeploy(recorded.release, recorded.at, is_recorded=True)
     newest = (
-        TrackerEvent.objects.filter(issue__tracker=tracker, tags__release__isnull=False)
-        .order_by()
+        events_of(tracker)
+        .filter(tags__release__isnull=False)
         .values("tags__release")
         .annotate(first=Min("at"))
         .order_by("-first")
@@ -130,8 +131,8 @@ def read_trends(tracker: Tracker, now: datetime) -> list[Trend]:
     """24 hours by hour, 7 and 30 days by day, summed over all issues."""
     rows = list(TrackerIssue.objects.filter(tracker=tracker).values_list("hourly", "daily"))
     hourly, daily = [row[0] for row in rows], [row[1] for row in rows]
-    hours = _sum_buckets(hourly, now, 3600, 24)
-    days = _sum_buckets(daily, now, 86_400, 30)
+    hours = sum_buckets(hourly, now, 3600, 24)
+    days = sum_buckets(daily, now, 86_400, 30)
     no_hours, no_days = any(one is None for one in hourly), any(one is None for one in daily)
     return [
         Trend("24 hours", hours, no_hours, "hour"),
@@ -154,10 +155,8 @@ def read_breakdowns(events: QuerySet[TrackerEvent], top: int = 5) -> list[tuple[
 def count_failed_sign_ins(tracker: Tracker, now: datetime) -> list[tuple[datetime, int]]:
     """Events with the tag auth-failure for each of the last 7 days that had one."""
     rows = (
-        TrackerEvent.objects.filter(
-            issue__tracker=tracker, tags__has_key="auth-failure", at__gte=now - timedelta(days=7)
-        )
-        .order_by()
+        events_of(tracker)
+        .filter(tags__has_key="auth-failure", at__gte=now - timedelta(days=7))
         .annotate(day=TruncDay("at"))
         .values("day")
         .annotate(events=Count("pk"))
@@ -168,12 +167,12 @@ def count_failed_sign_ins(tracker: Tracker, now: datetime) -> list[tuple[datetim
 
 def count_users(tracker: Tracker, now: datetime) -> tuple[int, int]:
     """Users with an event in the last 24 hours, and their events."""
-    found = TrackerEvent.objects.filter(issue__tracker=tracker, at__gte=now - timedelta(days=1)).exclude(user="")
+    found = events_of(tracker).filter(at__gte=now - timedelta(days=1)).exclude(user="")
     counted = found.aggregate(users=Count("user", distinct=True), events=Count("pk"))
     return counted["users"], counted["events"]
 
 
-def _sum_buckets(series: Iterable[Any], now: datetime, seconds: int, length: int) -> tuple[int, ...]:
+def sum_buckets(series: Iterable[Any], now: datetime, seconds: int, length: int) -> tuple[int, ...]:
     """One sum a bucket, the one that holds ``now`` last; whatever bounds a provider has chosen."""
     last = int(now.timestamp()) // seconds
     sums = [0] * length

@@ -18,6 +18,7 @@ from readiness.trackers.base import (
     TrackerErrorReason,
     Usage,
     bad_shape,
+    choose_project,
     read_buckets,
     read_count,
     read_country,
@@ -25,8 +26,8 @@ from readiness.trackers.base import (
     read_tags,
     read_text,
     read_time,
-    read_user,
     sum_since,
+    tell_user_apart,
 )
 from readiness.trackers.client import ApiClient, Query
 from readiness.trackers.sentry_rules import read_legacy_rules, read_workflows
@@ -46,7 +47,8 @@ class SentryAdapter:
     """Sentry's organisation API. ``environment`` filters by Sentry's own environments."""
 
     lists_minutes = True
-    issue_prefix = ""
+    _event_pages = EVENT_PAGES
+    _event_page: Mapping[str, int] = {}
 
     def __init__(self, client: ApiClient, organization: str, environment: str = "", budget: int = 400) -> None:
         self._client = client
@@ -69,10 +71,23 @@ class SentryAdapter:
         return found
 
     def find_project(self, name: str) -> ProjectFound:
-        project = self._read_project(self._client.get(self._project_path(name), scope="project:read").data)
+        try:
+            project = self._read_project(self._client.get(self._project_path(name), scope="project:read").data)
+        except TrackerError as error:
+            if error.reason is not TrackerErrorReason.NOT_FOUND:
+                raise
+            return self._look_for(name, error)
         if project is None:
             raise bad_shape("projects")
         return project
+
+    def _look_for(self, name: str, refusal: TrackerError) -> ProjectFound:
+        """Among all projects, by id, slug or name; what is asked for by its path is found by its slug alone."""
+        try:
+            projects = self.list_projects()
+        except TrackerError:
+            raise refusal from None
+        return choose_project(name, projects)
 
     def list_issues(self, project: ProjectFound, now: datetime) -> list[IssueFound]:
         """Three passes: all issues of all times, then their buckets of 30 days and of 24 hours."""
@@ -94,17 +109,19 @@ class SentryAdapter:
     def list_recent_issues(self, project: ProjectFound, now: datetime) -> list[IssueFound]:
         query = self._issue_query(project, {"sort": "date", "statsPeriod": "24h", "groupStatsPeriod": "24h"})
         page = self._client.get(f"{self._root}/issues/", query, scope="event:read").data
-        return [self._read_issue(one, None, one, now) for one in _read_groups(page)]
+        return [self._read_issue(one, None, one, now) for one in read_groups(page)]
 
     def list_events(self, issue: IssueFound, known_ids: frozenset[str] = frozenset()) -> list[EventFound]:
-        query = {"environment": self._environment} if self._environment else {}
+        query: dict[str, str | int] = {"environment": self._environment} if self._environment else {}
         found: list[EventFound] = []
-        pages = self._client.get_pages(f"{self._issue_path(issue)}events/", query, scope="event:read")
+        pages = self._client.get_pages(
+            f"{self._issue_path(issue)}events/", {**query, **self._event_page}, scope="event:read"
+        )
         for number, page in enumerate(pages, start=1):
             if not isinstance(page, list):
                 raise bad_shape("events")
             found += [event for one in page if (event := _read_event(one)) is not None]
-            if number == EVENT_PAGES or any(event.remote_id in known_ids for event in found):
+            if number == self._event_pages or any(event.remote_id in known_ids for event in found):
                 break
         return found
 
@@ -176,7 +193,7 @@ class SentryAdapter:
 
     def has_event(self, project: ProjectFound, event_id: str) -> bool:
         query: Query = {"project": project.remote_id, "query": event_id, "limit": 1}
-        return bool(_read_groups(self._client.get(f"{self._root}/issues/", query, scope="event:read").data))
+        return bool(read_groups(self._client.get(f"{self._root}/issues/", query, scope="event:read").data))
 
     def _read_mean_duration(self, query: Query) -> float | None:
         for field, dataset in sentry_usage.DURATION_QUERIES:
@@ -196,15 +213,21 @@ class SentryAdapter:
 
     def test_scopes(self, projects: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
         yield self._try("organisation", f"{self._root}/", "org:read")
+        slugs = []
         for name in projects:
-            yield self._try(f"project {name}", self._project_path(name), "project:read")
+            try:
+                slugs.append(self.find_project(name).slug)
+            except TrackerError as error:
+                yield f"project {name}", error
+            else:
+                yield f"project {name}", None
         yield self._try("issues", f"{self._root}/issues/", "event:read", {"query": "", "limit": 1})
-        yield from self._test_rules(projects)
+        yield from self._test_rules(slugs)
 
-    def _test_rules(self, projects: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
+    def _test_rules(self, slugs: Sequence[str]) -> Iterator[tuple[str, TrackerError | None]]:
         what, error = self._try("alert rules", f"{self._root}/workflows/", "alerts:read", {"per_page": 1})
-        if error is not None and error.reason is TrackerErrorReason.NOT_FOUND and projects:
-            what, error = self._try("alert rules", f"{self._project_path(projects[0])}rules/", "alerts:read")
+        if error is not None and error.reason is TrackerErrorReason.NOT_FOUND and slugs:
+            what, error = self._try("alert rules", f"{self._project_path(slugs[0])}rules/", "alerts:read")
         yield what, error
 
     def _try(
@@ -238,7 +261,7 @@ class SentryAdapter:
     def _list(self, project: ProjectFound, extra: Mapping[str, str]) -> list[Mapping[str, Any]]:
         query = self._issue_query(project, extra)
         pages = self._client.get_pages(f"{self._root}/issues/", query, scope="event:read")
-        return [one for page in pages for one in _read_groups(page)]
+        return [one for page in pages for one in read_groups(page)]
 
     def _issue_query(self, project: ProjectFound, extra: Mapping[str, str]) -> dict[str, str | int]:
         # An empty query is all statuses; none at all would be the unresolved ones.
@@ -305,7 +328,7 @@ def read_group(group: Mapping[str, Any], base_url: str) -> dict[str, Any]:
     }
 
 
-def _read_groups(page: Any) -> list[Mapping[str, Any]]:
+def read_groups(page: Any) -> list[Mapping[str, Any]]:
     if not isinstance(page, list) or not all(isinstance(one, Mapping) for one in page):
         raise bad_shape("issues")
     return [one for one in page if read_text(one.get("id"), 64)]
@@ -326,9 +349,10 @@ def _count_of(group: Mapping[str, Any] | None) -> int | None:
 def _read_event(found: Any) -> EventFound | None:
     if not isinstance(found, Mapping):
         return None
-    at = read_time(found.get("dateCreated"))
-    remote_id = read_text(found.get("eventID") or found.get("id"), 64)
+    # GlitchTip's list of events spells its names the other way.
+    at = read_time(found.get("dateCreated") or found.get("date_created"))
+    remote_id = read_text(found.get("eventID") or found.get("event_id") or found.get("id"), 64)
     if at is None or not remote_id:
         return None
     user = found.get("user")
-    return EventFound(remote_id, at, read_user(user), {**read_country(user), **read_tags(found.get("tags"))})
+    return EventFound(remote_id, at, tell_user_apart(user), {**read_country(user), **read_tags(found.get("tags"))})

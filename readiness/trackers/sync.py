@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import CharField, F, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -39,6 +39,7 @@ _FIELDS = [
     *("short_id", "title", "culprit", "level", "status", "count_24h", "count_7d", "count_30d", "count_total", "users"),
     *("first_seen", "last_seen", "permalink", "hourly", "daily"),
 ]
+_TEXTS = ("remote_id", "short_id", "title", "culprit", "level", "status", "permalink")
 _KEPT_WITH_WARNING = {TrackerErrorReason.BROWN_OUT, TrackerErrorReason.SCOPE_MISSING, TrackerErrorReason.NOT_FOUND}
 
 
@@ -85,18 +86,28 @@ def claim(tracker_id: int, now: datetime, seconds: int = CLAIM_SECONDS) -> bool:
     )
 
 
-def sync_tracker(tracker: Tracker, now: datetime, *, is_quick: bool = False, adapter: Adapter | None = None) -> Synced:
-    """Reads the tracker and stores what it says; bad news is stored beside the old data and returned."""
+def sync_tracker(
+    tracker: Tracker,
+    now: datetime,
+    *,
+    is_quick: bool = False,
+    adapter: Adapter | None = None,
+    issues_read: int | None = ISSUES_READ_EACH_TIME,
+) -> Synced:
+    """Reads the tracker and stores what it says; bad news is stored beside the old data and returned.
+
+    The events of at most ``issues_read`` issues are read, those seen last first; of the others the next time.
+    """
     warnings: list[str] = []
     try:
         adapter = adapter or make_adapter(tracker)
         projects = _find_projects(tracker, adapter)
-        found = 0
+        found, listed_ids = 0, set[int]()
         for row, project in projects:
             listed = adapter.list_recent_issues(project, now) if is_quick else adapter.list_issues(project, now)
             found += len(listed)
-            _store_issues(row, listed, now, is_quick=is_quick)
-        _read_events(tracker, adapter, warnings)
+            listed_ids |= _store_issues(row, listed, now, is_quick=is_quick)
+        _read_events(tracker, adapter, listed_ids, issues_read, warnings)
         minutes = adapter.count_minutes([project for _, project in projects])
         usage: dict[str, Any] = {}
         if not is_quick:
@@ -137,7 +148,8 @@ def _find_projects(tracker: Tracker, adapter: Adapter) -> list[tuple[TrackerProj
     return found
 
 
-def _store_issues(row: TrackerProject, listed: Iterable[IssueFound], now: datetime, *, is_quick: bool) -> None:
+def _store_issues(row: TrackerProject, listed: Iterable[IssueFound], now: datetime, *, is_quick: bool) -> set[int]:
+    """Returns the keys of the rows that were written."""
     # A tracker that changes while its pages are read may tell an issue twice.
     found = {one.remote_id: one for one in listed}
     rows = [
@@ -151,6 +163,8 @@ def _store_issues(row: TrackerProject, listed: Iterable[IssueFound], now: dateti
         )
         for one in found.values()
     ]
+    for one in rows:
+        _cut_texts(one)
     is_bugsink = row.tracker.provider == Tracker.Provider.BUGSINK
     # Bugsink's counts and levels come from its events, a little later.
     left = {"level", "users", "hourly", "count_24h", *_SLOW_FIELDS} if is_bugsink else set()
@@ -164,14 +178,29 @@ def _store_issues(row: TrackerProject, listed: Iterable[IssueFound], now: dateti
             unique_fields=["project", "remote_id"],
             update_fields=[name for name in _FIELDS if name not in left],
         )
+    return {one.pk for one in rows}
 
 
-def _read_events(tracker: Tracker, adapter: Adapter, warnings: list[str]) -> None:
-    """Reads events and the newest event's contents of issues that have more than when they were read last."""
+def _cut_texts(issue: TrackerIssue) -> None:
+    """Shortens what a tracker told to what its column holds."""
+    for name in _TEXTS:
+        column = TrackerIssue._meta.get_field(name)
+        assert isinstance(column, CharField)  # noqa: S101  narrows the type
+        setattr(issue, name, getattr(issue, name)[: column.max_length])
+
+
+def _read_events(
+    tracker: Tracker, adapter: Adapter, listed_ids: set[int], most: int | None, warnings: list[str]
+) -> None:
+    """Reads events and the newest event's contents of issues that have more than when they were read last.
+
+    Only of the issues that were listed just now is it known how many events they have.
+    """
     grown = TrackerIssue.objects.filter(tracker=tracker).filter(
-        Q(read_count__isnull=True) | ~Q(read_count=F("count_total"))
+        Q(read_count__isnull=True) | (~Q(read_count=F("count_total")) & Q(pk__in=listed_ids))
     )
-    for issue in grown.order_by(F("last_seen").desc(nulls_last=True))[:ISSUES_READ_EACH_TIME]:
+    is_bugsink = tracker.provider == Tracker.Provider.BUGSINK
+    for issue in grown.order_by(F("last_seen").desc(nulls_last=True))[:most]:
         found = IssueFound(issue.remote_id, issue.title, count_total=issue.count_total)
         known = frozenset(issue.events.filter(is_read=True).values_list("remote_id", flat=True))
         try:
@@ -202,7 +231,8 @@ def _read_events(tracker: Tracker, adapter: Adapter, warnings: list[str]) -> Non
         is_done = all(one.is_read or one.remote_id in known for one in events)
         TrackerIssue.objects.filter(pk=issue.pk).update(
             detail=detail,
-            level=issue.level or detail["level"],
+            # Bugsink tells a level in events only, and of several the newest counts, as elsewhere.
+            level=(detail["level"] or issue.level) if is_bugsink else (issue.level or detail["level"]),
             read_count=issue.count_total if is_done else None,
         )
 

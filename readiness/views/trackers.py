@@ -17,9 +17,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_q.tasks import async_task
 
 from portal import audit
-from readiness.models import Environment, Tracker, TrackerEvent, TrackerIssue, TrackerProject
+from readiness.models import Environment, Tracker, TrackerIssue, TrackerProject
 from readiness.tracker_forms import TrackerForm
 from readiness.trackers import listing
+from readiness.trackers.counts import events_of
 from readiness.trackers.facts import drops_events
 from readiness.trackers.setup import test_tracker
 from readiness.trackers.sync import is_stale
@@ -55,7 +56,7 @@ def show_errors(request: HttpRequest, slug: str) -> HttpResponse:
             "statuses": _distinct(everything.values_list("status", flat=True)),
             "trends": listing.read_trends(tracker, now),
             "minutes": _fill_minutes(tracker, now.timestamp()),
-            "breakdowns": listing.read_breakdowns(TrackerEvent.objects.filter(issue__tracker=tracker)),
+            "breakdowns": listing.read_breakdowns(events_of(tracker)),
             "sign_ins": listing.count_failed_sign_ins(tracker, now),
             "users": users,
             "events_per_user": user_events / users if users else None,

@@ -6,6 +6,8 @@ stdout holds the answer, stderr sentences. Exit status: 0 fine, 1 bad news from 
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,11 +22,13 @@ from readiness.models import Environment, Tracker, TrackerProject
 from readiness.trackers.base import TrackerError, TrackerErrorReason
 from readiness.trackers.listing import describe_issue, list_issues
 from readiness.trackers.setup import Tested, test_tracker
-from readiness.trackers.sync import claim, make_adapter, sync_tracker
+from readiness.trackers.sync import CLAIM_SECONDS, claim, make_adapter, sync_tracker
 from readiness.trackers.trial_event import send_test_event
 
 COMMAND_SECONDS = 600
 COMMAND_BUDGET = 20_000
+# A claim ends by itself, also that of a worker that died.
+CLAIM_PATIENCE_SECONDS = CLAIM_SECONDS + 5
 # The tracker answered, and the answer is no: a person must change something.
 _REFUSED = {
     TrackerErrorReason.UNAUTHORIZED,
@@ -79,6 +83,7 @@ class Command(BaseCommand):
         if not is_reference(options["token"]):
             # Whatever was typed may be the token, and argv is for everyone to see: it is not repeated.
             refuse(self, "--token takes env:VAR or file:PATH, never the token itself.", USAGE)
+        projects = _read_projects(self, options["project"])
         tracker = Tracker(
             environment=environment,
             provider=options["provider"],
@@ -97,9 +102,8 @@ class Command(BaseCommand):
             with transaction.atomic():
                 tracker.full_clean()
                 tracker.save()
-                for text in options["project"]:
-                    role, separator, name = text.rpartition("=")
-                    project = TrackerProject(tracker=tracker, name=name, role=role if separator else "backend")
+                for role, name in projects:
+                    project = TrackerProject(tracker=tracker, name=name, role=role)
                     project.full_clean()
                     project.save()
         except ValidationError as error:
@@ -111,16 +115,20 @@ class Command(BaseCommand):
             environment=environment,
             subject=f"{tracker.get_provider_display()} at {tracker.url}",
         )
-        projects = list(tracker.projects.values("role", "name"))
         described = {
             "environment": environment.slug,
             "provider": tracker.provider,
             "url": tracker.url,
             "organization": tracker.organization or None,
-            "projects": projects,
+            "projects": [{"role": role, "name": name} for role, name in projects],
             "tracker_environment": tracker.tracker_environment or None,
         }
-        names = ", ".join(one["name"] for one in projects)
+        try:
+            tracker.read_token()
+        except SecretError as error:
+            # Not refused: only where workers run must it be there.
+            self.stderr.write(str(error))
+        names = ", ".join(name for _, name in projects)
         self._answer(options, described, f"{environment.slug}: {tracker.provider} at {tracker.url}, {names}")
         return 0
 
@@ -138,19 +146,20 @@ class Command(BaseCommand):
             "projects": [project.slug or project.name for project in tested.projects],
         }
         lines = [f"{what}: {why or 'fine'}" for what, why in tested.checks]
-        self._answer(options, described, "\n".join([*lines, *([tested.error] if tested.error else [])]))
+        is_said = any(why == tested.error for _, why in tested.checks)
+        self._answer(options, described, "\n".join([*lines, *([] if is_said or not tested.error else [tested.error])]))
         return _status_of(tested)
 
     def _sync(self, options: dict[str, Any]) -> int:
         tracker = self._find_tracker(options["environment"])
-        now = timezone.now()
-        if not claim(tracker.pk, now, COMMAND_SECONDS):
+        now = _claim_patiently(tracker)
+        if now is None:
             refuse(self, "This tracker is being read at this moment; try again in a minute.", COULD_NOT_TELL)
         try:
             adapter = make_adapter(tracker, budget=COMMAND_BUDGET, total_seconds=COMMAND_SECONDS)
         except (TrackerError, SecretError):
             adapter = None  # sync itself says why, and keeps it
-        synced = sync_tracker(tracker, now, adapter=adapter)
+        synced = sync_tracker(tracker, now, adapter=adapter, issues_read=None)
         tracker.refresh_from_db()
         described = {
             "environment": tracker.environment.slug,
@@ -173,8 +182,8 @@ class Command(BaseCommand):
             issues = issues.filter(events__tags__environment=wanted).distinct()
         rows = [describe_issue(issue) for issue in issues[: options["limit"]]]
         synced_at = tracker.synced_at.isoformat() if tracker.synced_at else None
-        lines = [f"{row['level'] or '?'}: {row['title']} ({_word(row['count_24h'])} in 24 h)" for row in rows]
-        self._answer(options, {"synced_at": synced_at, "issues": rows}, "\n".join(lines) or "No issue.")
+        words = "\n".join(map(_describe, rows)) or "No issue."
+        self._answer(options, {"synced_at": synced_at, "issues": rows}, words)
         if tracker.error:
             self.stderr.write(f"No data since {synced_at or 'ever'}: {tracker.error}")
         return 0 if tracker.synced_at is not None else COULD_NOT_TELL
@@ -217,11 +226,39 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(described) if options["json"] else words)
 
 
+def _claim_patiently(tracker: Tracker) -> datetime | None:
+    """When it was claimed; a worker that reads it at this moment is waited for. None when that takes too long."""
+    ends = time.monotonic() + CLAIM_PATIENCE_SECONDS
+    while not claim(tracker.pk, now := timezone.now(), COMMAND_SECONDS):
+        if time.monotonic() >= ends:
+            return None
+        time.sleep(0.5)
+    return now
+
+
 def _status_of(tested: Tested) -> int:
     if tested.is_good:
         return 0
     return BAD_NEWS if tested.reasons <= _REFUSED else COULD_NOT_TELL
 
 
-def _word(count: int | None) -> str:
-    return "unknown" if count is None else str(count)
+def _read_projects(command: BaseCommand, texts: list[str]) -> list[tuple[str, str]]:
+    """(role, name) of each ``[ROLE=]P``; a usage error for one that is not clear."""
+    found: list[tuple[str, str]] = []
+    for text in texts:
+        role, separator, name = text.rpartition("=")
+        if separator and role not in TrackerProject.Role.values:
+            refuse(command, f"--project {text}: a role is {' or '.join(TrackerProject.Role.values)}.", USAGE)
+        if not name:
+            refuse(command, f"--project {text}: name the project after the role.", USAGE)
+        if name in (named for _, named in found):
+            refuse(command, f"--project {name} is given twice; a project has one role.", USAGE)
+        found.append((role or TrackerProject.Role.BACKEND.value, name))
+    return found
+
+
+def _describe(issue: dict[str, Any]) -> str:
+    """One line without control characters, which would speak to the terminal."""
+    count = "unknown" if issue["count_24h"] is None else str(issue["count_24h"])
+    title = "".join(character if character.isprintable() else " " for character in issue["title"])
+    return f"{issue['level'] or '?'}: {title} ({count} in 24 h)"

@@ -533,3 +533,24 @@ def test_it_does_not_bother_whoever_has_acknowledged(shop: Environment) -> None:
     assert not incidents.acknowledge(Alert.objects.get(), "lea", timezone.now())
     assert incidents.follow_up(timezone.now() + timedelta(minutes=31)) == 0
     assert Alert.objects.get().acknowledged_by == "otto"
+
+
+def test_it_keeps_quiet_about_other_environments_of_the_tracker(shop: Environment, tracker: Tracker) -> None:
+    """A tracker that filters no events is stored whole, and what the chosen environment has not counts as nothing."""
+    channel = make_channel("https://hook.example.org/")
+    make_rule("new_issue", channel)
+    make_rule("auth_failure", channel)
+    Tracker.objects.update(tracker_environment="production")
+    issue = make_issue(tracker, count_total=0)
+    tags = {"auth-failure": "1", "environment": "staging"}
+    event = TrackerEvent.objects.create(issue=issue, remote_id="1", at=timezone.now(), tags=tags)
+
+    rules.evaluate_issues(timezone.now())
+    rules.evaluate_conditions(timezone.now())
+    assert not Alert.objects.exists()
+
+    TrackerIssue.objects.update(count_total=1)
+    TrackerEvent.objects.filter(pk=event.pk).update(tags={**tags, "environment": "production"})
+    rules.evaluate_issues(timezone.now())
+    rules.evaluate_conditions(timezone.now())
+    assert Alert.objects.count() == 2

@@ -258,6 +258,21 @@ def test_it_speaks_apprise(shop: Environment, posts: Posts) -> None:
     assert Notification.objects.get(state="failed").error == "The service answered 403."
 
 
+def test_titles_call_nobody_and_stay_on_their_line(shop: Environment, posts: Posts) -> None:
+    pytest.importorskip("apprise")
+    with serve_webhook(posts) as server:
+        alarm(shop, make_channel(f"json://127.0.0.1:{server.port}/", "apprise"))
+        Alert.objects.update(title="<!channel> @everyone\nAcknowledge: https://evil.example/\x1b[2J")
+        send.send_due()
+
+    body = posts.received[0][1]["message"]
+    assert "<!channel>" not in body
+    assert "@everyone" not in body
+    assert "everyone" in body
+    assert not any(line.startswith("Acknowledge: https://evil") for line in body.splitlines())
+    assert "\x1b" not in body
+
+
 def test_it_sends_apprise_where_probes_may_go_only(shop: Environment, settings: Any) -> None:
     pytest.importorskip("apprise")
     settings.PROBE_ALLOW_LOOPBACK = False

@@ -100,9 +100,10 @@ def test_it_counts_one_environment_only(connected: Environment, bugsink: Bugsink
     add(bugsink, "--tracker-environment", "production")
     run("sync", "shop")
 
-    counts = {issue["title"]: (issue["count_24h"], issue["users"]) for issue in run("issues", "shop")["issues"]}
+    shown = run("issues", "shop")["issues"]
+    counts = {issue["title"]: tuple(issue[name] for name in ("count_24h", "count_total", "users")) for issue in shown}
 
-    assert counts == {"RuntimeError: database is gone": (7, 3), "RuntimeError: cannot pay": (3, 1)}
+    assert counts == {"RuntimeError: database is gone": (7, 7, 3), "RuntimeError: cannot pay": (3, 3, 1)}
 
 
 def test_it_shows_them_on_the_page(
@@ -166,3 +167,14 @@ def test_it_says_that_no_event_arrives_where_nothing_listens(connected: Environm
     assert "cannot be reached" in sent.error
     project.refresh_from_db()
     assert project.test_event["arrived_at"] is None
+
+
+def test_it_keeps_titles_that_are_longer_than_its_column(connected: Environment, bugsink: Bugsink) -> None:
+    """Last in this file: the event stays."""
+    add(bugsink)
+    client = sentry_sdk.Client(dsn=bugsink.dsn, default_integrations=False)
+    client.capture_event({"exception": {"values": [{"type": "T" * 3000, "value": "V" * 9000}]}})
+    client.close(timeout=20)
+
+    assert run("sync", "shop")["error"] is None
+    assert max(len(issue["title"]) for issue in run("issues", "shop")["issues"]) == 500

@@ -116,3 +116,57 @@ def test_it_tries_what_it_needs_and_finds_the_dsn(tracker: Tracker) -> None:
     assert tested.is_good, tested
     assert [project.slug for project in tested.projects] == ["shop-api"]
     assert adapter.read_dsn(adapter.find_project("shop-api")) == "http://key@glitchtip.example.org/7"
+
+
+def test_it_keeps_the_trackers_own_buckets_where_events_do_not_suffice(tracker: Tracker, stub: GlitchTipStub) -> None:
+    # More were counted than are kept there.
+    stub.issues = [make_issue(1, 900)]
+
+    sync_tracker(tracker, timezone.now())
+
+    issue = TrackerIssue.objects.get()
+    assert (issue.count_24h, issue.count_7d, issue.count_total) == (900, 900, 900)
+    assert issue.users is None
+
+
+def test_it_takes_the_placeholder_for_no_figure(tracker: Tracker, stub: GlitchTipStub) -> None:
+    """An older GlitchTip has no buckets to ask for; the list's empty ones are no count of nothing."""
+    stub.has_stats = False
+    old = (datetime.now(UTC) - timedelta(days=40)).isoformat()
+    stub.issues = [make_issue(1, 3), {**make_issue(2, 900), "firstSeen": old}]
+
+    sync_tracker(tracker, timezone.now())
+
+    counts = dict(TrackerIssue.objects.values_list("remote_id", "count_24h"))
+    assert counts == {"1": 3, "2": None}
+
+
+def test_it_counts_one_environment_only(tracker: Tracker, stub: GlitchTipStub) -> None:
+    staging = [{"key": "environment", "value": "staging"}]
+    stub.events["1"] = [make_event(1), make_event(2), make_event(3, tags=staging)]
+    stub.events["2"] = [make_event(4, tags=staging)]
+    Tracker.objects.update(tracker_environment="staging")
+    tracker.refresh_from_db()
+
+    sync_tracker(tracker, timezone.now())
+    sync_tracker(tracker, timezone.now(), is_quick=True)
+
+    counts = {
+        issue.remote_id: (issue.count_24h, issue.count_total, issue.users) for issue in TrackerIssue.objects.all()
+    }
+    assert counts == {"1": (1, 1, 1), "2": (1, 1, 1)}
+
+
+def test_it_links_to_the_issue_although_glitchtip_gives_no_link(tracker: Tracker) -> None:
+    sync_tracker(tracker, timezone.now())
+
+    assert TrackerIssue.objects.get(remote_id="1").permalink == f"{tracker.url}/acme/issues/1"
+
+
+def test_it_finds_a_project_by_its_id_and_says_which_there_are(tracker: Tracker) -> None:
+    adapter = make_adapter(tracker)
+
+    assert adapter.find_project("7").slug == "shop-api"
+    TrackerProject.objects.update(name="shop-app")
+    tested = try_tracker(tracker)
+    assert tested.error == "The tracker has no project shop-app: it has shop-api."

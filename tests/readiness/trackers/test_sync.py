@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
+
 import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from portal.templatetags.preflight import hour_counts
 from readiness.models import Environment, Tracker, TrackerEvent, TrackerIssue
 from readiness.trackers.facts import read_tracker_facts
 from readiness.trackers.sync import Synced, claim, is_stale, make_adapter, sync_tracker
@@ -300,3 +309,123 @@ def test_it_keeps_the_country_that_the_tracker_looked_up(tracker: Tracker, stub:
     event = TrackerEvent.objects.get(issue__remote_id="1")
     assert event.tags["country"] == "DE"
     assert "Kiel" not in str(event.tags)
+
+
+def test_it_counts_users_without_an_id_and_keeps_neither_name_nor_address(tracker: Tracker, stub: SentryStub) -> None:
+    people = [
+        {"email": "a@example.org"},
+        {"email": "a@example.org"},
+        {"username": "joe"},
+        {"ip_address": "203.0.113.9"},
+    ]
+    stub.events["1"] = [make_event(number, user=user) for number, user in enumerate(people, start=1)]
+
+    sync(tracker)
+
+    users = list(TrackerEvent.objects.filter(issue__remote_id="1").order_by("at").values_list("user", flat=True))
+    assert len(set(users)) == 3
+    assert users.count("") == 1
+    stored = str(list(TrackerEvent.objects.values())) + str(list(TrackerIssue.objects.values_list("detail")))
+    for secret in ("a@example.org", "joe", "203.0.113.9"):
+        assert secret not in stored
+
+
+def test_it_cuts_texts_to_what_can_be_kept(tracker: Tracker, stub: SentryStub) -> None:
+    stub.issues = [make_group(1, title="t" * 5000, culprit="c" * 5000, shortId="s" * 5000, status="x" * 5000)]
+
+    assert sync(tracker).error == ""
+    assert TrackerIssue.objects.get().title.startswith("ttt")
+
+
+def test_the_command_reads_the_events_of_every_issue(
+    tracker: Tracker, stub: SentryStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub.issues = [make_group(number) for number in range(1, 71)]
+    stub.events = {str(number): [make_event(number)] for number in range(1, 71)}
+
+    call_command("tracker", "sync", "shop", "--json")
+
+    assert json.loads(capsys.readouterr().out)["issues"] == 70
+    assert TrackerEvent.objects.values("issue").distinct().count() == 70
+
+
+def test_the_command_waits_for_a_worker_that_reads(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim(tracker.pk, timezone.now())
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        Tracker.objects.update(claimed_until=None)
+
+    monkeypatch.setattr("readiness.management.commands.tracker.time.sleep", wait)
+    call_command("tracker", "sync", "shop")
+
+    assert len(waits) == 1
+    assert capsys.readouterr().out == "shop: 2 issues\n"
+
+
+@pytest.mark.parametrize("url", ["https://sentry.example.org/?token=abc", "https://sentry.example.org/#/issues"])
+def test_the_command_takes_no_address_with_a_query(
+    shop: Environment, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call_command("tracker", "add", "shop", provider="bugsink", url=url, project=["p"], token="env:HOME")
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("url: Give only where the tracker lives")
+    assert not Tracker.objects.exists()
+
+
+def test_the_command_says_that_a_token_is_not_there_yet(shop: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "https://sentry.example.org"
+    call_command("tracker", "add", "shop", provider="bugsink", url=url, project=["p"], token="env:NOWHERE")
+
+    told = capsys.readouterr()
+    assert told.out == "shop: bugsink at https://sentry.example.org, p\n"
+    assert "NOWHERE is not set" in told.err
+
+
+def test_the_command_prints_titles_that_speak_to_no_terminal(
+    tracker: Tracker, stub: SentryStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub.issues = [make_group(1, title="bad\x1b]0;owned\x07\nnext")]
+    sync(tracker)
+
+    call_command("tracker", "issues", "shop")
+
+    assert capsys.readouterr().out == "error: bad ]0;owned  next (3 in 24 h)\n"
+
+
+@pytest.mark.parametrize(
+    ("projects", "sentence"),
+    [
+        (["shop=p"], "--project shop=p: a role is backend or frontend.\n"),
+        (["frontend="], "--project frontend=: name the project after the role.\n"),
+        (["p", "frontend=p"], "--project p is given twice; a project has one role.\n"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_a_project(
+    shop: Environment, capsys: pytest.CaptureFixture[str], projects: list[str], sentence: str
+) -> None:
+    options = ["--provider", "bugsink", "--url", "https://bugsink.example.org", "--token", "env:HOME"]
+    named = [part for project in projects for part in ("--project", project)]
+    with pytest.raises(SystemExit) as ended:
+        call_command("tracker", "add", "shop", *options, *named)
+
+    assert (ended.value.code, capsys.readouterr().err) == (2, sentence)
+
+
+def test_the_page_shows_unknown_figures_as_unknown_and_every_hour_of_a_day(
+    tracker: Tracker, sam: User, sign_in: Callable[[User], Client]
+) -> None:
+    sync(tracker)
+    Tracker.objects.update(quota={})
+    TrackerIssue.objects.update(hourly=[[int(timezone.now().timestamp()) - 7200, 5]])
+
+    page = sign_in(sam).get(reverse("environment_errors", args=["shop"])).content.decode()
+
+    assert "Dropped events, 24 h – " in " ".join(re.sub("<[^>]*>", " ", page).split())
+    assert 'aria-label="Events in the last 24 hours"' in page
+    assert hour_counts([[int(timezone.now().timestamp()) - 7200, 5]]) == [*[0] * 21, 5, 0, 0]
