@@ -12,6 +12,14 @@ _REPLACEMENTS = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]*", re.IGNORECASE), r"\1?***"),
     # <WSGIRequest: GET '/path/?token=...'>
     (re.compile(r"(\w*Request: \w+ '[^'?]*)\?[^']*"), r"\1?***"),
+    # Tokens that are known by how they begin: our own, those of forges, clouds, payment and error trackers, and JWTs.
+    (
+        re.compile(
+            r"\b(pf_|gh[opusr]_|github_pat_|glpat-|[sr]k_(?:live|test)_|xox[abeprs]-|sntry[su]_|AKIA|ASIA)[\w-]{16,}"
+        ),
+        r"\1***",
+    ),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "***"),
     (re.compile(r"\b[Bb]earer\s+[\w.~+/=-]+"), "Bearer ***"),
     (
         re.compile(

@@ -233,6 +233,8 @@ def test_it_says_that_errors_go_nowhere(ada: User, sign_in: Callable[[User], Cli
         ('{"api_key": "abc"}', '{"api_key": "***"}'),
         ("mail somebody@example.org", "mail ***@***"),
         ("Authorization: Bearer abc.def", "Authorization: *** ***"),
+        ("sent with ghp_16C7e42F292c6912E7710c838347Ae178B4a", "sent with ghp_***"),
+        ("sealed eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", "sealed ***"),
         ("nothing to hide in 3 of 4 rows", "nothing to hide in 3 of 4 rows"),
     ],
 )

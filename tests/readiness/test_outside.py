@@ -166,6 +166,60 @@ def test_a_body_that_is_too_large_is_refused(shop: Environment, ada: User) -> No
     assert post("facts", few, make_token(ada)) == (400, {"error": "At most 200 facts are taken at once."})
 
 
+def test_a_body_beyond_what_is_read_at_all_is_refused_in_json_too(shop: Environment, ada: User) -> None:
+    assert post("facts", b"x" * 3_000_000, make_token(ada)) == (400, {"error": "A body has at most 64000 bytes."})
+
+
+def test_other_methods_are_refused_in_json(shop: Environment, ada: User) -> None:
+    headers = {"authorization": f"Bearer {make_token(ada)}"}
+    for name, method, allowed in (
+        ("api_facts", "GET", "POST"),
+        ("api_deploys", "DELETE", "POST"),
+        ("api_facts", "OPTIONS", "POST"),
+        ("api_gate", "POST", "GET, HEAD"),
+    ):
+        answer = Client().generic(method, reverse(name, args=["shop"]), headers=headers)
+        assert (answer.status_code, answer["Allow"], list(answer.json())) == (405, allowed, ["error"])
+
+
+TOKENS = (
+    f"pf_{'a1B-' * 11}",
+    "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+    "AKIAIOSFODNN7EXAMPLE",
+    "postgres://shop:hunter2@db.example.org/shop",
+)
+
+
+@pytest.mark.parametrize("release", TOKENS)
+def test_a_secret_is_not_kept_as_a_release(shop: Environment, ada: User, release: str) -> None:
+    status, answer = post("deploys", {"release": f"v1 {release}"}, make_token(ada))
+
+    assert status == 400
+    assert release not in str(answer)
+    assert run("deploy", "record", "shop", f"--release={release}")[0] == 2
+    assert not Deploy.objects.exists()
+
+
+@pytest.mark.parametrize("release", ["v1.2.3", "shop@1.2.3", "2026-11-24T12:00", "a" * 40, "feature/token-refresh+7"])
+def test_a_release_is_called_what_releases_are_called(shop: Environment, ada: User, release: str) -> None:
+    assert post("deploys", {"release": release}, make_token(ada))[0] == 201
+
+
+@pytest.mark.parametrize("name", ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "AKIAIOSFODNN7EXAMPLE"])
+def test_a_secret_is_not_kept_as_the_name_of_a_setting(shop: Environment, ada: User, name: str) -> None:
+    status, answer = post("facts", {f"setting.{name}": "set"}, make_token(ada))
+
+    assert (status, kept()) == (400, {})
+    assert name not in str(answer)
+
+
+@pytest.mark.parametrize("body", [{}, {"release": 1}, {"release": "v1", "environment": "other"}, {"Release": "v1"}])
+def test_a_deploy_says_its_release_and_nothing_else(shop: Environment, ada: User, body: dict[str, Any]) -> None:
+    assert post("deploys", body, make_token(ada)) == (400, {"error": 'Send {"release": "…"}, and nothing else.'})
+    assert not Deploy.objects.exists()
+
+
 def test_nobody_is_let_in_without_a_good_token(shop: Environment, ada: User) -> None:
     now = timezone.now()
     old = make_token(ada, expires_at=now - timedelta(seconds=1))
