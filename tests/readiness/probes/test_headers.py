@@ -38,13 +38,14 @@ STRICT = (
 TO_HTTPS = Answer(301, [("Location", f"https://{HOST}/")])
 
 
-def scan(answer: Answer, *endpoints: TargetEndpoint) -> ProbeResult:
+def scan(answer: Answer, *endpoints: TargetEndpoint, report_hosts: tuple[str, ...] = ()) -> ProbeResult:
     """Scan a site whose ports 443 and 80 are two local servers; port 80 redirects."""
     with serve_https_site(answer, IDENTITY) as secure, serve_site(TO_HTTPS) as plain:
         target = make_target(
             *(endpoints or (TargetEndpoint("frontend", f"https://{HOST}/"),)),
             ca_pem=ROOT.pem,
             connect_to=(lead_to(secure, port=443), lead_to(plain, port=80)),
+            report_hosts=report_hosts,
         )
         return probe_now(HeadersProbe(), target)
 
@@ -107,6 +108,19 @@ def test_it_names_what_the_checklist_profile_misses() -> None:
     detail = find(result, "profile").detail
     assert "HSTS preload" in detail and "connect-src for other.preflight.test" in detail
     assert "api.preflight.test" not in detail
+
+
+def test_it_names_the_tracker_that_the_policy_keeps_the_page_from_telling() -> None:
+    page, api = TargetEndpoint("frontend", f"https://{HOST}/"), TargetEndpoint("api", "https://api.preflight.test/")
+    result = scan(Answer(headers=STRICT), page, api, report_hosts=("o1.ingest.sentry.example",))
+    # The API sends its errors itself: no policy keeps it from that.
+    details = [one.detail for one in result.findings if one.id == "profile"]
+    assert details == ["connect-src for o1.ingest.sentry.example", ""]
+
+    admitting = POLICY.replace("connect-src", "connect-src https://*.ingest.sentry.example")
+    headers = [(name, admitting if name == "Content-Security-Policy" else value) for name, value in STRICT]
+    result = scan(Answer(headers=headers), page, report_hosts=("O1.ingest.sentry.example",))
+    assert find(result, "profile").status is Status.PASS
 
 
 def test_it_lets_the_worst_endpoint_decide() -> None:
