@@ -85,6 +85,8 @@ class Command(BaseCommand):
                 refuse(self, f"{slug}: {error}", BAD_NEWS)
         if is_json:
             self.stdout.write(json.dumps({"environment": slug, "ok": True, "snapshots": count}))
+        elif not count:
+            self.stdout.write(f"{slug}: no decision was sealed yet.")
         else:
             noun = "snapshot" if count == 1 else "snapshots"
             held = "" if kept is None else f" Snapshot {kept.number} of the file is among them."

@@ -94,6 +94,12 @@ def test_it_follows_the_chain_of_an_environment(
     assert run(capsys, "list", "shop")[0] == 0
 
 
+def test_it_claims_nothing_of_a_chain_that_is_empty(row: DecisionSnapshot, capsys: pytest.CaptureFixture[str]) -> None:
+    Environment.objects.create(name="New", slug="new")
+
+    assert run(capsys, "verify", "--all", "new") == (0, "new: no decision was sealed yet.\n", "")
+
+
 def test_it_says_whether_a_kept_file_is_still_in_the_chain(
     row: DecisionSnapshot, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
