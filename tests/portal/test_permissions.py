@@ -122,7 +122,7 @@ POST_ONLY = {
     "change_schedule",
     *SIGNING,
     *("open_meeting", "change_agenda", "freeze_decision", "go_live", "add_required_role", "remove_required_role"),
-    *("start_costs", "drop_costs", "remove_cost"),
+    *("start_costs", "remove_cost"),
     "test_store",
     "retry_copy",
     "cancel_copy",
@@ -149,7 +149,7 @@ FORM_PAGES = {
     "change_scenario",
     "change_tracker",
     *("add_channel", "change_channel", "add_rule", "change_rule", "add_rota", "change_rota", "test_error", "tokens"),
-    *("add_cost", "change_cost"),
+    *("add_cost", "change_cost", "drop_costs"),
 }
 
 
