@@ -106,6 +106,8 @@ def _read_object(request: HttpRequest) -> dict[str, Any]:
     try:
         if len(request.body) > BODY_BYTES:
             raise RequestDataTooBig
+        if not request.body:
+            raise OutsideError("There is no body, or it came without its Content-Length.")
         found = json.loads(request.body)
     except RequestDataTooBig:
         raise OutsideError(f"A body has at most {BODY_BYTES} bytes.") from None

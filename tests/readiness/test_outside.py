@@ -17,6 +17,8 @@ from django_q.models import OrmQ
 
 from portal.models import AuditEvent
 from readiness import tokens
+from readiness.checklists import workflow
+from readiness.checklists.life import Action
 from readiness.models import ApiToken, Deploy, Environment, PostedFact
 from readiness.outside import OutsideError, post_facts
 from tests.readiness.factories import connect, make_environment
@@ -168,6 +170,19 @@ def test_a_body_that_is_too_large_is_refused(shop: Environment, ada: User) -> No
 
 def test_a_body_beyond_what_is_read_at_all_is_refused_in_json_too(shop: Environment, ada: User) -> None:
     assert post("facts", b"x" * 3_000_000, make_token(ada)) == (400, {"error": "A body has at most 64000 bytes."})
+
+
+def test_a_body_that_did_not_arrive_is_named(shop: Environment, ada: User) -> None:
+    assert post("facts", b"", make_token(ada)) == (
+        *(400, {"error": "There is no body, or it came without its Content-Length."}),
+    )
+
+
+def test_the_command_counts_what_is_stale(shop: Environment, lea: User, ada: User) -> None:
+    state = workflow.move(shop, "local_run", Action.SUBMIT, by=lea, version=0)
+    assert state.state == "verified"
+
+    assert run("deploy", "record", "shop", "--release", "v2")[1] == "shop: v2 recorded, 1 item is stale now\n"
 
 
 def test_other_methods_are_refused_in_json(shop: Environment, ada: User) -> None:
