@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -51,6 +51,24 @@ def post_facts(environment: Environment, facts: Mapping[str, object], *, by: str
             detail={"names": sorted(read)},
         )
     return kept
+
+
+def forget_facts(environment: Environment, names: Collection[str], *, by: str) -> int:
+    """Forgets facts by name, for settings that there are no more; returns how many. Raises OutsideError for unknown."""
+    known = PostedFact.objects.filter(environment=environment, name__in=names)
+    with transaction.atomic():
+        found = set(known.values_list("name", flat=True))
+        if unknown := sorted(set(names) - found):
+            raise OutsideError(f"Nothing of that name was posted: {', '.join(map(_shown, unknown))}.")
+        known.delete()
+        audit.record(
+            "forgot facts about",
+            actor_name=by,
+            environment=environment,
+            subject=str(environment),
+            detail={"names": sorted(found)},
+        )
+    return len(found)
 
 
 def record_deploy(environment: Environment, release: str, *, by: str, now: datetime) -> tuple[Deploy, int]:

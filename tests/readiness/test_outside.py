@@ -19,6 +19,8 @@ from portal.models import AuditEvent
 from readiness import tokens
 from readiness.checklists import workflow
 from readiness.checklists.life import Action
+from readiness.checklists.verification import ItemStanding
+from readiness.checklists.workflow.items import read_standing
 from readiness.models import ApiToken, Deploy, Environment, PostedFact
 from readiness.outside import OutsideError, post_facts
 from tests.readiness.factories import connect, make_environment
@@ -104,6 +106,37 @@ def test_the_command_keeps_facts(shop: Environment) -> None:
         *(0, "shop: 3 facts kept\n", ""),
     )
     assert len(kept()) == 3
+
+
+def test_the_item_names_the_fact_that_nobody_posts_any_more(shop: Environment, lea: User) -> None:
+    now = timezone.now()
+    facts = {"setting.OLD": "set", "setting.NEW": "set", "secret_bits.JWT_SECRET": 256, "schema_provider": "postgresql"}
+    post_facts(shop, facts, by="CI", now=now)
+    PostedFact.objects.filter(name="setting.OLD").update(posted_at=now - timedelta(days=400))
+
+    def read() -> ItemStanding:
+        return read_standing(shop, "env_vars", now)
+
+    assert (read().state, read().sentence[:29]) == ("stale", "CI has not posted setting.OLD")
+    run("facts", "forget", "shop", "setting.OLD")
+    assert read().state == "verified"
+
+
+def test_the_command_lists_and_forgets_facts(shop: Environment) -> None:
+    assert run("facts", "list", "shop") == (0, "", "")
+    run("facts", "post", "shop", *(f"{name}={value}" for name, value in GOOD.items()))
+
+    lines = run("facts", "list", "shop")[1].splitlines()
+    assert [line.partition("  ")[0] for line in lines] == [f"{name}={GOOD[name]}" for name in sorted(GOOD)]
+    listed = json.loads(run("facts", "list", "shop", "--json")[1].splitlines()[0])
+    assert (listed["name"], listed["value"]) == ("secret_bits.JWT_SECRET", 256)
+
+    assert run("facts", "forget", "shop", "setting.SENTRY_DSN") == (0, "shop: 1 fact forgotten\n", "")
+    assert set(kept()) == {"secret_bits.JWT_SECRET", "setting.DATABASE_URL"}
+    assert AuditEvent.objects.filter(action="forgot facts about").get().detail == {"names": ["setting.SENTRY_DSN"]}
+    refused = run("facts", "forget", "shop", "setting.SENTRY_DSN", "setting.DATABASE_URL")
+    assert refused == (2, "", "Nothing of that name was posted: 'setting.SENTRY_DSN'.\n")
+    assert "setting.DATABASE_URL" in kept()
 
 
 @pytest.mark.parametrize("argument", ["setting.X", "X=1", "secret_bits.X=many"])
