@@ -94,16 +94,15 @@ def test_an_empty_environment_is_not_ready(admin: Person) -> None:
 
 
 def test_demo_staging_is_refused_for_the_right_reasons(admin: Person, demo: Portal) -> None:
-    for title in (
-        *("HTTPS redirect configured", "Helmet security headers enabled", "TLS certificates active"),
-        "API_URL switched to HTTPS",
-    ):
+    for title in ("HTTPS redirect configured", "Helmet security headers enabled", "TLS certificates active"):
         wait_for(admin, STAGING, title, "Failing")
 
     expect(admin.page.locator(".gate h2")).to_have_text("NO-GO")
     reasons = read_gate(demo, "demo-staging")
     failing = {key for key, reason in reasons.items() if reason["state"] == "failing"}
-    assert failing == {"https.redirect", "https.certificates", "https.security_headers", "https.api_url"}
+    # The fourth that the tutorial names only a browser sees; the portal of the tests has none.
+    assert failing == {"https.redirect", "https.certificates", "https.security_headers"}
+    assert reasons["https.api_url"]["state"] == "unverifiable"
     assert run(demo, "gate", "demo-staging")[0] == 1
 
 
