@@ -1,7 +1,8 @@
-"""The audit trail's only writer; reads nothing, writes AuditEvent rows."""
+"""The audit trail's only writer, and its witness; writes AuditEvent rows."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -40,3 +41,9 @@ def record(
         subject=subject[:200],
         detail=detail or {},
     )
+
+
+def list_details(action: str, environment_slug: str) -> list[tuple[datetime, dict[str, Any]]]:
+    """When an environment, by the slug it had then, saw that action, and the details of each, oldest first."""
+    events = AuditEvent.objects.filter(action=action, environment_slug=environment_slug).order_by("at", "id")
+    return list(events.values_list("at", "detail"))

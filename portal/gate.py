@@ -70,6 +70,18 @@ def describe_gate(environment: Environment, decision: Decision) -> dict[str, Any
     }
 
 
+def describe_unknown(slug: str, now: datetime) -> dict[str, Any]:
+    """The gate as JSON where not even the database can be asked: NO-GO, and nothing is known."""
+    return {
+        "environment": slug,
+        "verdict": Verdict.NO_GO.value,
+        "reasons": [],
+        "waivers": [],
+        "evaluated_at": _iso(now),
+        "evidence_oldest_at": None,
+    }
+
+
 def item_url(environment: Environment, key: str) -> str:
     return f"{settings.SITE_URL}{reverse('item', args=[environment.slug, key])}"
 

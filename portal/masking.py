@@ -25,9 +25,14 @@ _REPLACEMENTS = (
     # What is between quotes, spaces and all; to the end of the line when the text breaks off before the second one.
     (re.compile(rf"(?i)({_NAMES}['\"]?\s{{0,9}}[=:]\s{{0,9}}(['\"]))(?!\*\*\*).*?(?=\2|$)", re.MULTILINE), r"\1***"),
     (re.compile(rf"(?i)({_NAMES}['\"]?\s{{0,9}}[=:]\s{{0,9}})(?!\*\*\*)[^\s'\",;&]+"), r"\1***"),
-    # Tokens that are known by their looks: JSON web tokens, and those of Sentry, GitHub, GitLab, Slack, Stripe and AWS.
+    # Tokens that are known by their looks: JSON web tokens, our own, and those of forges, clouds, shops and trackers.
     (re.compile(r"\beyJ[\w-]{8,2000}\.[\w-]{1,9000}\.[\w-]*"), "***"),
-    (re.compile(r"\b(?:sntry[su]_|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|[rs]k_live_|AKIA)[\w+/=-]{8,}"), "***"),
+    (
+        re.compile(
+            r"\b(pf_|gh[opusr]_|github_pat_|glpat-|[rs]k_(?:live|test)_|xox[abeprs]-|sntry[su]_|AKIA|ASIA)[\w+/=-]{16,}"
+        ),
+        r"\1***",
+    ),
     # Not a release such as shop@1.2
     (re.compile(r"(?<![\w.+-])[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}"), "***@***"),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
 
 from portal import audit
+from portal.masking import mask_text
 from readiness.checklists import workflow
 from readiness.models import Deploy, Environment, PostedFact
 
@@ -52,14 +53,34 @@ def post_facts(environment: Environment, facts: Mapping[str, object], *, by: str
     return kept
 
 
+def forget_facts(environment: Environment, names: Collection[str], *, by: str) -> int:
+    """Forgets facts by name, for settings that there are no more; returns how many. Raises OutsideError for unknown."""
+    known = PostedFact.objects.filter(environment=environment, name__in=names)
+    with transaction.atomic():
+        found = set(known.values_list("name", flat=True))
+        if unknown := sorted(set(names) - found):
+            raise OutsideError(f"Nothing of that name was posted: {', '.join(map(_shown, unknown))}.")
+        known.delete()
+        audit.record(
+            "forgot facts about",
+            actor_name=by,
+            environment=environment,
+            subject=str(environment),
+            detail={"names": sorted(found)},
+        )
+    return len(found)
+
+
 def record_deploy(environment: Environment, release: str, *, by: str, now: datetime) -> tuple[Deploy, int]:
     """Keeps that a release went out, and turns stale what was claimed about the one before it; returns how many.
 
-    Raises OutsideError for a release without a name.
+    Raises OutsideError for a release without a name, and for one that holds a secret: it would be kept for good.
     """
     release = release.strip()
     if not release or len(release) > RELEASE_LENGTH or not release.isprintable():
         raise OutsideError(f"A release has a name of 1 to {RELEASE_LENGTH} characters.")
+    if mask_text(release) != release:
+        raise OutsideError("This looks like a secret or an address, not like a release; send a tag or a commit.")
     with transaction.atomic():
         deploy = Deploy.objects.create(environment=environment, release=release, at=now, recorded_by=by)
         aged = workflow.age_for_deploy(environment, release)
@@ -69,7 +90,7 @@ def record_deploy(environment: Environment, release: str, *, by: str, now: datet
 
 def _read_fact(name: str, value: object) -> object:
     found = _NAME.fullmatch(name) if isinstance(name, str) else None
-    if found is None:
+    if found is None or mask_text(name) != name:
         raise OutsideError(f"{_shown(name)} is no fact: {_GRAMMAR}.")
     kind = found[1] or PROVIDER
     if kind == SETTING:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from readiness.claims import DATABASE_KINDS, deadline_seconds
 from readiness.database_history import read_previous, read_size_history
-from readiness.models import Database, Environment, ProbeState, Scenario
+from readiness.models import Database, Environment, ProbeState, Scenario, TrackerProject
 from readiness.models.scenarios import parse_stored_scenario
 from readiness.probes.addresses import AddressPolicy
 from readiness.probes.base import ExpectedRecord, PlanLimits, Target, TargetEndpoint, TargetOptions
@@ -58,6 +58,8 @@ def build_targets(environment: Environment, kind: str, *, ask_everything: bool =
     )
     if kind == "dns":
         target = _with_records(target, environment)
+    elif kind == "headers":
+        target = replace(target, report_hosts=_read_report_hosts(environment))
     elif kind in KEEPING_KINDS:
         target = _with_previous(target, environment, kind, ask_everything=ask_everything)
     return [target]
@@ -109,6 +111,13 @@ def _with_previous(target: Target, environment: Environment, kind: str, *, ask_e
         oldest_answer_at=now - age,
         expiry_days=tuple(settings.CERTIFICATE_EXPIRY_DAYS),
     )
+
+
+def _read_report_hosts(environment: Environment) -> tuple[str, ...]:
+    """Where the frontend's SDK sends errors: the host of its DSN, known once a test event was sent to it."""
+    projects = TrackerProject.objects.filter(tracker__environment=environment, role=TrackerProject.Role.FRONTEND)
+    hosts = [str(event.get("host") or "") for event in projects.values_list("test_event", flat=True)]
+    return tuple(host for host in hosts if host)
 
 
 def _with_records(target: Target, environment: Environment) -> Target:

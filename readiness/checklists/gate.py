@@ -96,12 +96,15 @@ def decide(standings: Sequence[ItemStanding], now: datetime, blind_spots: Sequen
     """GO when every must item is verified or not applicable and no should item is open.
 
     CONDITIONAL when must items are under a waiver in force, or should items are open. NO-GO otherwise, and when nobody
-    can tell: a must item's evidence is out of date, or ``blind_spots`` names what makes the evidence worthless.
+    can tell: no item is for this environment, a must item's evidence is out of date, or ``blind_spots`` names what
+    makes the evidence worthless.
     """
     open_ones = [one for one in standings if not one.state.is_done and one.item.severity is not Severity.OPTIONAL]
     waived = [one.waiver for one in open_ones if one.waiver is not None]
     reasons = tuple(sorted((_reason(one) for one in open_ones if one.waiver is None), key=_urgency))
     spots = [*blind_spots]
+    if not standings:
+        spots.append("No item of the checklist is for this kind of environment.")
     if any(one.is_out_of_date for one in open_ones if one.waiver is None and one.item.severity is Severity.MUST):
         spots.append("Evidence is out of date.")
     if spots or any(reason.is_blocker for reason in reasons):

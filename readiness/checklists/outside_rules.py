@@ -49,10 +49,11 @@ def settings_are_set(facts: Facts) -> Evidence:
     provider = facts.posted.get("schema_provider")
     if not names or not bits or provider is None:
         return unknown("Let CI post which settings are set, how many bits each secret has, and the schema’s provider.")
-    oldest = min(fact.at for fact in (*names.values(), *bits.values(), provider))
+    name, fact = min(facts.posted.items(), key=lambda item: item[1].at)
+    oldest = fact.at
     if facts.now - oldest > facts.posted_valid_for:
-        days = facts.posted_valid_for.days
-        return Evidence(EvidenceState.STALE, f"CI has not posted everything within {days} days.", oldest, True)
+        text = f"CI has not posted {name} within {facts.posted_valid_for.days} days."
+        return Evidence(EvidenceState.STALE, text, oldest, True)
     missing = sorted(name for name, fact in names.items() if fact.value is not True)
     if missing:
         return judged(False, f"Not set: {', '.join(missing)}.", oldest)

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
-def describe(assessment: Assessment, submissions: Mapping[str, Record] | None = None) -> Record:
+def describe(assessment: Assessment, submissions: Mapping[str, Record] | None = None, language: str = "en") -> Record:
     """The environment, its template, the verdict with its reasons, every item with its evidence, and the waivers.
 
     ``submissions`` holds what people showed as evidence, by item key.
-    Times are ISO 8601 in UTC to the second, days ISO dates; what nobody knows is None. Texts are the English ones.
+    Times are ISO 8601 in UTC to the second, days ISO dates; what nobody knows is None. Titles are those in
+    ``language``; what is sealed has the English ones.
     """
     environment, template = assessment.environment, assessment.template
-    titles = {standing.item.key: standing.item.title.en for standing in assessment.standings}
+    titles = {standing.item.key: standing.item.title.for_language(language) for standing in assessment.standings}
     return {
         "environment": {
             "slug": environment.slug,
@@ -29,10 +30,11 @@ def describe(assessment: Assessment, submissions: Mapping[str, Record] | None = 
             "kind": environment.kind,
             "target_date": stamp_day(environment.target_date),
         },
-        "template": {"key": template.key, "version": template.version, "title": template.title.en},
-        "gate": _describe_gate(assessment.decision),
+        "template": {"key": template.key, "version": template.version, "title": template.title.for_language(language)},
+        "gate": _describe_gate(assessment.decision, language),
         "items": [
-            _describe_item(standing, (submissions or {}).get(standing.item.key)) for standing in assessment.standings
+            _describe_item(standing, (submissions or {}).get(standing.item.key), titles[standing.item.key])
+            for standing in assessment.standings
         ],
         "waivers": [_describe_waiver(waiver, titles[waiver.key]) for waiver in assessment.decision.waivers],
     }
@@ -48,14 +50,14 @@ def stamp_day(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-def _describe_gate(decision: Decision) -> Record:
+def _describe_gate(decision: Decision, language: str) -> Record:
     return {
         "verdict": str(decision.verdict),
         "reasons": [
             {
                 "item": reason.key,
                 "section": reason.section,
-                "title": reason.title.en,
+                "title": reason.title.for_language(language),
                 "state": str(reason.state),
                 "severity": str(reason.severity),
                 "owner": reason.owner,
@@ -70,12 +72,12 @@ def _describe_gate(decision: Decision) -> Record:
     }
 
 
-def _describe_item(standing: ItemStanding, submission: Record | None) -> Record:
+def _describe_item(standing: ItemStanding, submission: Record | None, title: str) -> Record:
     evidence = standing.evidence
     return {
         "item": standing.item.key,
         "section": standing.item.section,
-        "title": standing.item.title.en,
+        "title": title,
         "kind": str(standing.item.kind),
         "severity": str(standing.item.severity),
         "state": str(standing.state),

@@ -88,7 +88,8 @@ def parse_draft(source: str, key: str = "") -> Template:
         if line.count(".") > _MOST_DOTS:
             raise TemplateError(f"{name} has more than {_MOST_DOTS} dots in line {number}.")
     try:
-        return read_template(tomllib.loads(source, parse_float=Decimal), key)
+        # Editors on Windows begin a file with a byte order mark, which is nothing that anybody wrote.
+        return read_template(tomllib.loads(source.removeprefix("\ufeff"), parse_float=Decimal), key)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise TemplateError(f"{name} is not valid TOML: {error}.") from None
     except RowError as error:

@@ -129,12 +129,20 @@ def publish_draft(version: TemplateVersion, *, revision: int, by: AbstractBaseUs
     version.refresh_from_db()
 
 
-def delete_draft(version: TemplateVersion, *, by: AbstractBaseUser | None) -> None:
-    """Deletes a draft, and its template when it has no other version. A published one is refused."""
+def delete_draft(version: TemplateVersion, *, revision: int, by: AbstractBaseUser | None) -> None:
+    """Deletes the draft as ``revision`` left it, and its template when it has no other version.
+
+    Raises TemplateChangeError for a published one, DraftConflictError when it is another revision by now.
+    """
     template = version.template
     with transaction.atomic():
-        deleted, _ = TemplateVersion.objects.filter(pk=version.pk, state=TemplateVersion.State.DRAFT).delete()
+        deleted, _ = TemplateVersion.objects.filter(
+            pk=version.pk, revision=revision, state=TemplateVersion.State.DRAFT
+        ).delete()
         if not deleted:
+            version.refresh_from_db()
+            if version.is_draft:
+                raise _conflict(version)
             raise TemplateChangeError("A published version stays: environments and snapshots refer to it.")
         if not template.versions.exists():
             template.delete()

@@ -17,7 +17,11 @@ from readiness.checklists.template_reader import MOST_ITEMS, MOST_SECTIONS, TITL
 from readiness.checklists.template_values import Hours, Item, Kind, Section, Severity, Template, Text
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-_TASK = re.compile(r"\[[ xX]\](?:\s+|$)")
+# A box as it is meant: also with no blank or several, a tick, nothing behind it, or as the one sign that editors draw.
+# What looks like a link stays one.
+_TASK = re.compile(r"(?:\[\s*[xX✓✔]?\s*\](?![(\[:])|[☐☑☒]\ufe0f?)\s*")
+# A list's sign that the box follows at once, which Markdown does not take for one.
+_GLUED = re.compile(r"^(\s*)([-*+])(?=\[\s*[xX✓✔]?\s*\](?![(\[:]))")
 _SEVERITY = re.compile(r"\s*\((must|should|optional)\)$", re.IGNORECASE)
 _WHY = re.compile(r"(\*\*|__)?(?:why|warum):(\*\*|__)?\s*", re.IGNORECASE)
 _HOW = re.compile(r"(\*\*|__)?(?:how|wie):(\*\*|__)?\s*", re.IGNORECASE)
@@ -48,7 +52,8 @@ class _Group:
 
 def read_task_list(source: str, key: str, title: str) -> Template:
     """The template that the tasks of a Markdown document make; TaskListError when it has none, or too many."""
-    lines = source.replace("\r\n", "\n").replace("\r", "\n").expandtabs(4).split("\n")
+    text = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    lines = [_GLUED.sub(r"\1\2 ", line) for line in text.expandtabs(4).split("\n")]
     groups = [group for group in _Reader(lines, title).read() if group.tasks]
     if not groups:
         raise TaskListError('There is no task list in this text: a task is a line such as "- [ ] Name".')

@@ -91,7 +91,8 @@ class TrackerProject(models.Model):
     # {"at", "sdk", "environment", "release"} of the application's own newest event.
     newest_event: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
     facts_at = models.DateTimeField(null=True, editable=False)
-    # {"sent_at", "event_id", "error", "arrived_at"} of the newest event that the portal sent to the project's DSN.
+    # {"sent_at", "event_id", "error", "arrived_at", "host"} of the newest event that the portal sent to the project's
+    # DSN; host is the DSN's, empty when there was none.
     test_event: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
 
     class Meta:

@@ -189,6 +189,7 @@ class Target:
     size_history: tuple[tuple[datetime, int], ...] = ()  # (when, bytes used) of earlier results, in any order
     scenario: "Scenario | None" = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the scenario, by name
+    report_hosts: tuple[str, ...] = ()  # headers: where the frontend sends its errors, host names
 
 
 @dataclass(frozen=True, slots=True)

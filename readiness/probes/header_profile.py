@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from readiness.probes.base import Finding, Status, TargetEndpoint
+from readiness.probes.base import Finding, Status
 from readiness.probes.header_fixes import FIXES
 from readiness.probes.observatory.csp import Policy
 from readiness.probes.observatory.page import read_page
@@ -15,13 +15,14 @@ ONE_YEAR_SECONDS = 31_536_000
 _MAX_AGE = re.compile(r"max-age=\"?(\d+)")
 
 
-def judge_profile(site: Site, endpoints: Sequence[TargetEndpoint]) -> Finding:
+def judge_profile(site: Site, talked_to: Sequence[str]) -> Finding:
     """Return one finding that names every directive of the profile that the site lacks; not scored.
 
     HSTS of one year with includeSubDomains and preload, framing denied, nosniff, strict-origin-when-cross-origin,
-    object-src 'none', upgrade-insecure-requests, and a connect-src that admits the API endpoints.
+    object-src 'none', upgrade-insecure-requests, and a connect-src that admits the hosts that are ``talked_to``:
+    those of the API and of the error tracker.
     """
-    missing = list_missing_directives(site, endpoints)
+    missing = list_missing_directives(site, talked_to)
     if not missing:
         return Finding("profile", Status.PASS, "The headers meet the profile of the go-live checklist.")
     fix = "\n".join((FIXES["strict-transport-security"], FIXES["content-security-policy"]))
@@ -30,7 +31,7 @@ def judge_profile(site: Site, endpoints: Sequence[TargetEndpoint]) -> Finding:
     )
 
 
-def list_missing_directives(site: Site, endpoints: Sequence[TargetEndpoint]) -> list[str]:
+def list_missing_directives(site: Site, talked_to: Sequence[str]) -> list[str]:
     """Return in words what the profile asks for and the site does not send, in the profile's order."""
     chain = site.auto
     if chain is None:
@@ -53,20 +54,19 @@ def list_missing_directives(site: Site, endpoints: Sequence[TargetEndpoint]) -> 
         "upgrade-insecure-requests": "upgrade-insecure-requests" in policy.directives,
     }
     missing = [words for words, met in wanted.items() if not met]
-    return missing + [f"connect-src for {host}" for host in _list_blocked_hosts(policy, site.host, endpoints)]
+    return missing + [f"connect-src for {host}" for host in _list_blocked_hosts(policy, site.host, talked_to)]
 
 
 def _sources(policy: Policy, name: str) -> list[str] | None:
     return policy.directives.get(name, policy.directives.get("default-src"))
 
 
-def _list_blocked_hosts(policy: Policy, own_host: str, endpoints: Sequence[TargetEndpoint]) -> list[str]:
-    """Return the hosts of API endpoints that the policy keeps the page from talking to."""
+def _list_blocked_hosts(policy: Policy, own_host: str, talked_to: Sequence[str]) -> list[str]:
+    """Return the hosts that the policy keeps the page from talking to."""
     sources = _sources(policy, "connect-src")
-    hosts = [(urlsplit(endpoint.url).hostname or "").lower() for endpoint in endpoints if endpoint.role == "api"]
     if sources is None:
         return []
-    return [host for host in dict.fromkeys(hosts) if not any(_admits(source, host, own_host) for source in sources)]
+    return [host for host in dict.fromkeys(talked_to) if not any(_admits(source, host, own_host) for source in sources)]
 
 
 def _admits(source: str, host: str, own_host: str) -> bool:

@@ -149,11 +149,17 @@ def judge_scan(scan: EndpointScan, target: Target) -> JudgedScan:
     findings = [
         Finding("score", status, f"{answer.url} scores {score.score}: grade {score.grade}.", f"HTTP {answer.status}"),
         *list_score_findings(score, scan.seen.site),
-        judge_profile(scan.seen.site, target.endpoints),
+        judge_profile(scan.seen.site, _list_hosts_talked_to(scan.endpoint, target)),
         *list_unscored_findings(answer),
     ]
     low_score = FailReason.LOW_SCORE if status is Status.FAIL else None
     return JudgedScan(scan, status, low_score, score, tuple(findings))
+
+
+def _list_hosts_talked_to(endpoint: TargetEndpoint, target: Target) -> list[str]:
+    """The APIs' hosts, and of a frontend those that its errors go to."""
+    apis = [(urlsplit(each.url).hostname or "").lower() for each in target.endpoints if each.role == "api"]
+    return apis + [host.lower() for host in target.report_hosts if endpoint.role == "frontend"]
 
 
 def _grade_status(score: int) -> Status:

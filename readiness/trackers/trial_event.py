@@ -53,13 +53,14 @@ def _send_one(tracker: Tracker, row: TrackerProject, adapter: Adapter, sleep: Ca
     sent_at, event_id = timezone.now(), uuid.uuid4().hex
     project = adapter.find_project(row.name)
     dsn = adapter.read_dsn(project)
+    host = _read_host(dsn)
     error = _post(dsn, make_event(event_id, sent_at, tracker.tracker_environment), tracker) if dsn else _NO_KEY
     if error:
-        return _keep(row, sent_at, event_id, error, None)
+        return _keep(row, sent_at, event_id, error, None, host)
     if not _arrives(adapter, project, event_id, sleep):
         error = f"The DSN took the event, but the tracker did not have it {ARRIVAL_SECONDS} seconds later."
-        return _keep(row, sent_at, event_id, error, None)
-    return _keep(row, sent_at, event_id, "", timezone.now())
+        return _keep(row, sent_at, event_id, error, None, host)
+    return _keep(row, sent_at, event_id, "", timezone.now(), host)
 
 
 _NO_KEY = "The project has no key that is switched on: make one in the tracker."
@@ -112,6 +113,14 @@ def _post(dsn: str, event: dict[str, Any], tracker: Tracker) -> str:
     return "" if answer.status == 200 else f"The DSN's host answered {answer.status} to the event."
 
 
+def _read_host(dsn: str) -> str:
+    """Where the project's SDKs send events; nothing of a DSN that cannot be read."""
+    try:
+        return (urlsplit(dsn).hostname or "")[:255]
+    except ValueError:
+        return ""
+
+
 def _arrives(adapter: Adapter, project: ProjectFound, event_id: str, sleep: Callable[[float], None]) -> bool:
     ends = time.monotonic() + ARRIVAL_SECONDS
     while not adapter.has_event(project, event_id):
@@ -121,12 +130,15 @@ def _arrives(adapter: Adapter, project: ProjectFound, event_id: str, sleep: Call
     return True
 
 
-def _keep(row: TrackerProject, sent_at: datetime, event_id: str, error: str, arrived_at: datetime | None) -> Sent:
+def _keep(
+    row: TrackerProject, sent_at: datetime, event_id: str, error: str, arrived_at: datetime | None, host: str = ""
+) -> Sent:
     kept = {
         "sent_at": sent_at.isoformat(),
         "event_id": event_id,
         "error": error[:300],
         "arrived_at": arrived_at.isoformat() if arrived_at else None,
+        "host": host,
     }
     TrackerProject.objects.filter(pk=row.pk).update(test_event=kept)
     return Sent(row.name, row.role, error, (arrived_at - sent_at).total_seconds() if arrived_at else None)

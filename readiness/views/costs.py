@@ -56,9 +56,14 @@ def start_costs(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @may_change
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def drop_costs(request: HttpRequest, slug: str) -> HttpResponse:
-    environment = get_object_or_404(Environment, slug=slug)
+    """Shows which lines would be lost, and drops the environment's own table."""
+    table = get_object_or_404(CostTable.objects.select_related("environment"), environment__slug=slug)
+    environment = table.environment
+    if request.method != "POST":
+        context = {"environment": environment, "entries": table.entries.all()}
+        return render(request, "readiness/costs_drop.html", context)
     drop_table(environment)
     audit.record("dropped the cost table of", actor=request.user, environment=environment, subject=str(environment))
     messages.success(request, "The template’s costs are shown again.")

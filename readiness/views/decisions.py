@@ -18,6 +18,7 @@ from portal import audit
 from readiness.checklists import decisions
 from readiness.checklists.agenda import list_points
 from readiness.checklists.assessment import Assessment
+from readiness.checklists.chain import SEALED
 from readiness.checklists.decisions import DecisionError, RoleStanding
 from readiness.checklists.judging import judge
 from readiness.checklists.plan import make_plan
@@ -96,7 +97,7 @@ def freeze_decision(request: HttpRequest, slug: str) -> HttpResponse:
         return _render(request, environment, decision_form=form)
     detail = {"hash": snapshot.hash, "verdict": snapshot.verdict}
     subject = f"{environment}: {snapshot.decision}"
-    audit.record("decided on", actor=request.user, environment=environment, subject=subject, detail=detail)
+    audit.record(SEALED, actor=request.user, environment=environment, subject=subject, detail=detail)
     messages.success(request, f"Decided and sealed as snapshot {snapshot.number}.")
     return redirect("snapshot", slug, snapshot.number)
 

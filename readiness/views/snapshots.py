@@ -109,16 +109,17 @@ def compare_environments(request: HttpRequest) -> HttpResponse:
     first = by_slug.get(slugs[0]) or (ordered[0] if ordered else None)
     others = [one for one in reversed(ordered) if one != first]
     second = by_slug.get(slugs[1]) or (others[0] if others else None)
+    language = choose_language(request)
     context: dict[str, Any] = {
         "environments": environments,
         "first": first,
         "second": second,
-        "language": choose_language(request),
+        "language": language,
         "page": "dashboard",
     }
     if first is not None and second is not None and first != second:
         assessments = judge([first, second], timezone.now())
-        one, other = record.describe(assessments[first.pk]), record.describe(assessments[second.pk])
+        one, other = (record.describe(assessments[each.pk], language=language) for each in (first, second))
         verdicts = (assessments[first.pk].decision.verdict, assessments[second.pk].decision.verdict)
         contrast = contrast_environments(one, other)
         are_ready = (verdicts[0].may_go_live, verdicts[1].may_go_live)

@@ -176,16 +176,25 @@ def publish_draft(request: HttpRequest, template: str) -> HttpResponse:
 
 
 @may_change
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def delete_draft(request: HttpRequest, template: str) -> HttpResponse:
+    """Shows what would be lost, and deletes the draft that was shown."""
     draft = _find_draft(template)
-    try:
-        template_store.delete_draft(draft, by=person_of(request))
-    except TemplateChangeError as error:
-        messages.error(request, str(error))
-        return redirect("template", template)
-    messages.success(request, f"The draft of {draft.template} is gone.")
-    return redirect("templates")
+    if request.method == "POST":
+        try:
+            template_store.delete_draft(draft, revision=_read_revision(request), by=person_of(request))
+        except TemplateChangeError as error:
+            messages.error(request, str(error))
+            return redirect("template_draft" if draft.is_draft else "template", template)
+        messages.success(request, f"The draft of {draft.template} is gone.")
+        return redirect("templates")
+    context = {
+        "version": draft,
+        "template": read_version(draft),
+        "before": draft.template.versions.filter(state=TemplateVersion.State.PUBLISHED).first(),
+        "page": "templates",
+    }
+    return render(request, "readiness/template_delete.html", context)
 
 
 def _find_draft(key: str) -> TemplateVersion:

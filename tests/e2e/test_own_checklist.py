@@ -92,6 +92,8 @@ def test_a_pasted_document_becomes_a_draft_that_can_be_deleted(team: Team) -> No
     lea.follow("First")
     expect(lea.page.locator("#preview-why_en")).to_have_text("because")
     lea.follow("Cancel")
+    lea.follow("Delete this draft")
+    expect(lea.page.get_by_text("2 items in 2 sections")).to_be_visible()
     lea.press("Delete this draft")
     expect(lea.page.get_by_role("link", name="Pasted")).to_have_count(0)
 

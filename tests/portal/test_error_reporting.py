@@ -239,7 +239,9 @@ def test_it_says_that_errors_go_nowhere(ada: User, sign_in: Callable[[User], Cli
         ('passphrase: "breaks off in the mid', 'passphrase: "***'),
         ("SECRET_KEY=abc client_secret=def", "SECRET_KEY=*** client_secret=***"),
         ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_-1", "got ***"),
-        ("with ghp_0123456789abcdefghij", "with ***"),
+        ("with ghp_0123456789abcdefghij", "with ghp_***"),
+        ("sent with ghp_16C7e42F292c6912E7710c838347Ae178B4a", "sent with ghp_***"),
+        ("sealed eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", "sealed ***"),
         ("nothing to hide in 3 of 4 rows", "nothing to hide in 3 of 4 rows"),
     ],
 )

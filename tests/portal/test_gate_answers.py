@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -139,6 +140,44 @@ def test_the_json_has_exactly_this_shape(ada: User, lea: User, settings: Setting
     }
     assert json.loads(run("shop", "--json")[1]) == wanted
     assert ask(ada)[1] == wanted
+
+
+@pytest.mark.parametrize("query", ["?strict=true", "?strict", "?strict=1", "?strict=yes", "?x=1&strict=ON"])
+def test_strict_is_strict_however_it_is_spelled(ada: User, query: str) -> None:
+    reopen(make_ready(), "documentation")
+    wake_workers()
+
+    assert ask(ada, query)[0] == 409
+
+
+@pytest.mark.parametrize("query", ["?strict=0", "?strict=false", "?other=1"])
+def test_it_is_not_strict_when_nobody_asks_for_it(ada: User, query: str) -> None:
+    reopen(make_ready(), "documentation")
+    wake_workers()
+
+    assert ask(ada, query)[0] == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_can_tell_without_a_database(client: Client) -> None:
+    known = {name: connection.settings_dict[name] for name in ("HOST", "PORT")}
+    connection.close()
+    connection.settings_dict.update(HOST="127.0.0.1", PORT="1")
+    try:
+        told, plain = run("shop", "--json"), run("shop")
+        gate = client.get(reverse("api_gate", args=["shop"]), headers={"authorization": "Bearer pf_any"})
+        facts = client.post(reverse("api_facts", args=["shop"]), headers={"authorization": "Bearer pf_any"})
+    finally:
+        connection.settings_dict.update(known)
+        connection.close()
+
+    assert (told[0], plain[0], plain[1]) == (3, 3, "shop: NO-GO\n")
+    assert (gate.status_code, facts.status_code, list(facts.json())) == (503, 503, ["error"])
+    for answer in (json.loads(told[1]), gate.json()):
+        assert answer["verdict"] == "NO-GO"
+        assert list(answer) == [
+            *("environment", "verdict", "reasons", "waivers", "evaluated_at", "evidence_oldest_at"),
+        ]
 
 
 def test_it_tells_people_in_words(lea: User) -> None:

@@ -78,7 +78,7 @@ STAKEHOLDER_PAGES = {
 # Whoever holds the role may, and anybody who sees the environment can hold one.
 SIGNING = {"sign_required_role", "withdraw_required_role"}
 POST_ONLY = {
-    *("preview_markdown", "start_draft", "move_part", "remove_part", "delete_draft"),
+    *("preview_markdown", "start_draft", "move_part", "remove_part"),
     "invite_person",
     "change_person",
     "show_invitation",
@@ -122,7 +122,7 @@ POST_ONLY = {
     "change_schedule",
     *SIGNING,
     *("open_meeting", "change_agenda", "freeze_decision", "go_live", "add_required_role", "remove_required_role"),
-    *("start_costs", "drop_costs", "remove_cost"),
+    *("start_costs", "remove_cost"),
     "test_store",
     "retry_copy",
     "cancel_copy",
@@ -131,7 +131,7 @@ TEMPLATE_PAGES = {"templates", "template", "template_version", "template_item", 
 TEMPLATE_PAGES |= {"export_template", "export_template_version"}
 FORM_PAGES = {
     *("environment_template", "add_template", "template_draft", "draft_about", "draft_text", "publish_draft"),
-    *("add_section", "change_section", "add_item", "change_item"),
+    *("add_section", "change_section", "add_item", "change_item", "delete_draft"),
     "maintenance",
     "change_maintenance",
     "change_thresholds",
@@ -149,7 +149,7 @@ FORM_PAGES = {
     "change_scenario",
     "change_tracker",
     *("add_channel", "change_channel", "add_rule", "change_rule", "add_rota", "change_rota", "test_error", "tokens"),
-    *("add_cost", "change_cost"),
+    *("add_cost", "change_cost", "drop_costs"),
 }
 
 

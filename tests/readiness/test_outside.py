@@ -17,6 +17,10 @@ from django_q.models import OrmQ
 
 from portal.models import AuditEvent
 from readiness import tokens
+from readiness.checklists import workflow
+from readiness.checklists.life import Action
+from readiness.checklists.verification import ItemStanding
+from readiness.checklists.workflow.items import read_standing
 from readiness.models import ApiToken, Deploy, Environment, PostedFact
 from readiness.outside import OutsideError, post_facts
 from tests.readiness.factories import connect, make_environment
@@ -104,6 +108,37 @@ def test_the_command_keeps_facts(shop: Environment) -> None:
     assert len(kept()) == 3
 
 
+def test_the_item_names_the_fact_that_nobody_posts_any_more(shop: Environment, lea: User) -> None:
+    now = timezone.now()
+    facts = {"setting.OLD": "set", "setting.NEW": "set", "secret_bits.JWT_SECRET": 256, "schema_provider": "postgresql"}
+    post_facts(shop, facts, by="CI", now=now)
+    PostedFact.objects.filter(name="setting.OLD").update(posted_at=now - timedelta(days=400))
+
+    def read() -> ItemStanding:
+        return read_standing(shop, "env_vars", now)
+
+    assert (read().state, read().sentence[:29]) == ("stale", "CI has not posted setting.OLD")
+    run("facts", "forget", "shop", "setting.OLD")
+    assert read().state == "verified"
+
+
+def test_the_command_lists_and_forgets_facts(shop: Environment) -> None:
+    assert run("facts", "list", "shop") == (0, "", "")
+    run("facts", "post", "shop", *(f"{name}={value}" for name, value in GOOD.items()))
+
+    lines = run("facts", "list", "shop")[1].splitlines()
+    assert [line.partition("  ")[0] for line in lines] == [f"{name}={GOOD[name]}" for name in sorted(GOOD)]
+    listed = json.loads(run("facts", "list", "shop", "--json")[1].splitlines()[0])
+    assert (listed["name"], listed["value"]) == ("secret_bits.JWT_SECRET", 256)
+
+    assert run("facts", "forget", "shop", "setting.SENTRY_DSN") == (0, "shop: 1 fact forgotten\n", "")
+    assert set(kept()) == {"secret_bits.JWT_SECRET", "setting.DATABASE_URL"}
+    assert AuditEvent.objects.filter(action="forgot facts about").get().detail == {"names": ["setting.SENTRY_DSN"]}
+    refused = run("facts", "forget", "shop", "setting.SENTRY_DSN", "setting.DATABASE_URL")
+    assert refused == (2, "", "Nothing of that name was posted: 'setting.SENTRY_DSN'.\n")
+    assert "setting.DATABASE_URL" in kept()
+
+
 @pytest.mark.parametrize("argument", ["setting.X", "X=1", "secret_bits.X=many"])
 def test_the_command_refuses_what_is_no_fact(shop: Environment, argument: str) -> None:
     status, stdout, stderr = run("facts", "post", "shop", argument)
@@ -164,6 +199,73 @@ def test_a_body_that_is_too_large_is_refused(shop: Environment, ada: User) -> No
     assert post("facts", facts, make_token(ada)) == (400, {"error": "A body has at most 64000 bytes."})
     few = dict(list(facts.items())[:201])
     assert post("facts", few, make_token(ada)) == (400, {"error": "At most 200 facts are taken at once."})
+
+
+def test_a_body_beyond_what_is_read_at_all_is_refused_in_json_too(shop: Environment, ada: User) -> None:
+    assert post("facts", b"x" * 3_000_000, make_token(ada)) == (400, {"error": "A body has at most 64000 bytes."})
+
+
+def test_a_body_that_did_not_arrive_is_named(shop: Environment, ada: User) -> None:
+    assert post("facts", b"", make_token(ada)) == (
+        *(400, {"error": "There is no body, or it came without its Content-Length."}),
+    )
+
+
+def test_the_command_counts_what_is_stale(shop: Environment, lea: User, ada: User) -> None:
+    state = workflow.move(shop, "local_run", Action.SUBMIT, by=lea, version=0)
+    assert state.state == "verified"
+
+    assert run("deploy", "record", "shop", "--release", "v2")[1] == "shop: v2 recorded, 1 item is stale now\n"
+
+
+def test_other_methods_are_refused_in_json(shop: Environment, ada: User) -> None:
+    headers = {"authorization": f"Bearer {make_token(ada)}"}
+    for name, method, allowed in (
+        ("api_facts", "GET", "POST"),
+        ("api_deploys", "DELETE", "POST"),
+        ("api_facts", "OPTIONS", "POST"),
+        ("api_gate", "POST", "GET, HEAD"),
+    ):
+        answer = Client().generic(method, reverse(name, args=["shop"]), headers=headers)
+        assert (answer.status_code, answer["Allow"], list(answer.json())) == (405, allowed, ["error"])
+
+
+TOKENS = (
+    f"pf_{'a1B-' * 11}",
+    "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+    "AKIAIOSFODNN7EXAMPLE",
+    "postgres://shop:hunter2@db.example.org/shop",
+)
+
+
+@pytest.mark.parametrize("release", TOKENS)
+def test_a_secret_is_not_kept_as_a_release(shop: Environment, ada: User, release: str) -> None:
+    status, answer = post("deploys", {"release": f"v1 {release}"}, make_token(ada))
+
+    assert status == 400
+    assert release not in str(answer)
+    assert run("deploy", "record", "shop", f"--release={release}")[0] == 2
+    assert not Deploy.objects.exists()
+
+
+@pytest.mark.parametrize("release", ["v1.2.3", "shop@1.2.3", "2026-11-24T12:00", "a" * 40, "feature/token-refresh+7"])
+def test_a_release_is_called_what_releases_are_called(shop: Environment, ada: User, release: str) -> None:
+    assert post("deploys", {"release": release}, make_token(ada))[0] == 201
+
+
+@pytest.mark.parametrize("name", ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "AKIAIOSFODNN7EXAMPLE"])
+def test_a_secret_is_not_kept_as_the_name_of_a_setting(shop: Environment, ada: User, name: str) -> None:
+    status, answer = post("facts", {f"setting.{name}": "set"}, make_token(ada))
+
+    assert (status, kept()) == (400, {})
+    assert name not in str(answer)
+
+
+@pytest.mark.parametrize("body", [{}, {"release": 1}, {"release": "v1", "environment": "other"}, {"Release": "v1"}])
+def test_a_deploy_says_its_release_and_nothing_else(shop: Environment, ada: User, body: dict[str, Any]) -> None:
+    assert post("deploys", body, make_token(ada)) == (400, {"error": 'Send {"release": "…"}, and nothing else.'})
+    assert not Deploy.objects.exists()
 
 
 def test_nobody_is_let_in_without_a_good_token(shop: Environment, ada: User) -> None:

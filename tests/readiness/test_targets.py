@@ -9,12 +9,12 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from portal.secrets import SecretError
-from readiness.models import Database, Endpoint, Environment, Scenario, ScenarioSecret
+from readiness.models import Database, Endpoint, Environment, Scenario, ScenarioSecret, TrackerProject
 from readiness.models import ExpectedRecord as StoredRecord
 from readiness.probes.base import ExpectedRecord, PlanLimits, TargetEndpoint
 from readiness.probes.scenarios.model import ScenarioError
 from readiness.targets import build_targets
-from tests.readiness.factories import make_environment, make_state
+from tests.readiness.factories import hear_from_outside, make_environment, make_state
 
 
 @pytest.fixture
@@ -35,6 +35,17 @@ def test_it_makes_one_target_of_all_endpoints(shop: Environment, settings: Setti
         TargetEndpoint("api", "https://api.example.org/", "/health"),
     )
     assert target.timeout_seconds == 7
+
+
+def test_it_tells_the_headers_probe_where_the_frontend_sends_its_errors(shop: Environment) -> None:
+    hear_from_outside(shop)
+    assert build_targets(shop, "headers")[0].report_hosts == ()
+    for role in ("backend", "frontend"):
+        sent = {"arrived_at": None, "error": "no", "host": f"{role}.ingest.sentry.example"}
+        TrackerProject.objects.filter(role=role).update(test_event=sent)
+
+    assert build_targets(shop, "headers")[0].report_hosts == ("frontend.ingest.sentry.example",)
+    assert build_targets(shop, "http")[0].report_hosts == ()
 
 
 def test_it_makes_one_target_of_each_database_and_resolves_references(

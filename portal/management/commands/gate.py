@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, database_errors_explained
-from portal.gate import describe_gate, is_open, item_url, judge_gate
+from portal.gate import describe_gate, describe_unknown, is_open, item_url, judge_gate
 from portal.words import word_age
 from readiness.checklists.gate import Decision
 from readiness.environment_argument import find_environment
@@ -28,9 +28,14 @@ class Command(BaseCommand):
         parser.add_argument("--strict", action="store_true", help="refuse CONDITIONAL too")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with database_errors_explained(self):
-            environment = find_environment(self, options["environment"])
-            decision = judge_gate(environment, timezone.now()).decision
+        try:
+            with database_errors_explained(self):
+                environment = find_environment(self, options["environment"])
+                decision = judge_gate(environment, timezone.now()).decision
+        except SystemExit as end:
+            if end.code == COULD_NOT_TELL:
+                self._print_unknown(options)
+            raise
         if options["json"]:
             self.stdout.write(json.dumps(describe_gate(environment, decision)))
         else:
@@ -41,6 +46,11 @@ class Command(BaseCommand):
             raise SystemExit(COULD_NOT_TELL)
         if not is_open(decision, is_strict=options["strict"]):
             raise SystemExit(BAD_NEWS)
+
+    def _print_unknown(self, options: dict[str, Any]) -> None:
+        """Not even the database could be asked: that is NO-GO too."""
+        unknown = describe_unknown(options["environment"], timezone.now())
+        self.stdout.write(json.dumps(unknown) if options["json"] else f"{unknown['environment']}: {unknown['verdict']}")
 
     def _print(self, environment: Environment, decision: Decision) -> None:
         self.stdout.write(f"{environment.slug}: {decision.verdict}")

@@ -34,4 +34,5 @@ class Command(BaseCommand):
             except OutsideError as error:
                 refuse(self, str(error), USAGE)
             tasks.request_probes(environment)
-        self.stdout.write(f"{environment.slug}: {deploy.release} recorded, {aged} items are stale now")
+        stale = "1 item is stale" if aged == 1 else f"{aged} items are stale"
+        self.stdout.write(f"{environment.slug}: {deploy.release} recorded, {stale} now")

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from portal import keys
 from portal.command_exits import BAD_NEWS, COULD_NOT_TELL, USAGE, database_errors_explained, refuse
 from portal.keys import KeyFileError
-from readiness.checklists.chain import check_environment
+from readiness.checklists.chain import check_environment, list_rows
 from readiness.checklists.snapshots import LONGEST_BYTES, Snapshot, SnapshotError, open_snapshot
 from readiness.models import DecisionSnapshot, Environment
 
@@ -28,7 +28,12 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         verify = actions.add_parser("verify", help="say whether a file, or a whole chain, is what was sealed")
         verify.add_argument("file", nargs="?", type=Path, metavar="FILE")
-        verify.add_argument("--all", metavar="ENV", dest="environment", help="every snapshot kept of an environment")
+        verify.add_argument(
+            "--all",
+            metavar="ENV",
+            dest="environment",
+            help="every snapshot kept of an environment; with a FILE that one must be among them",
+        )
         verify.add_argument("--public-key", type=Path, metavar="F", help="a PEM file; the portal's own when left out")
         verify.add_argument("--json", action="store_true", help="print one JSON object")
         listed = actions.add_parser("list", help="list the snapshots of an environment")
@@ -45,51 +50,52 @@ class Command(BaseCommand):
 
     def _verify(self, options: dict[str, Any]) -> None:
         file, slug = options["file"], options["environment"]
-        if (file is None) == (slug is None):
-            refuse(self, "Give either a FILE or --all ENV.", USAGE)
+        if file is None and slug is None:
+            refuse(self, "Give a FILE, --all ENV, or both.", USAGE)
         key = self._read_key(options["public_key"])
-        if file is not None:
-            self._verify_file(file, key, is_json=options["json"])
-        else:
-            self._verify_chain(slug, key, is_json=options["json"])
+        kept = None if file is None else self._open_file(file, key, is_json=options["json"])
+        if slug is not None:
+            self._verify_chain(slug, key, kept, is_json=options["json"])
+        elif kept is not None and options["json"]:
+            self.stdout.write(json.dumps({"file": str(file), "ok": True, **_describe(kept)}))
+        elif kept is not None:
+            self.stdout.write(f"{file}: {_word(kept)} Signature and hash are right.")
 
-    def _verify_file(self, file: Path, key: Ed25519PublicKey, *, is_json: bool) -> None:
+    def _open_file(self, file: Path, key: Ed25519PublicKey, *, is_json: bool) -> Snapshot:
         try:
             with file.open("rb") as opened:
                 raw = opened.read(LONGEST_BYTES + 1)
         except OSError as error:
             refuse(self, f"The file {file} cannot be read: {error.strerror}.", USAGE)
         try:
-            snapshot = open_snapshot(raw, key)
+            return open_snapshot(raw, key)
         except SnapshotError as error:
             if is_json:
                 self.stdout.write(json.dumps({"file": str(file), "ok": False, "error": str(error)}))
             refuse(self, f"{file}: {error}", BAD_NEWS)
-        if is_json:
-            self.stdout.write(json.dumps({"file": str(file), "ok": True, **_describe(snapshot)}))
-        else:
-            self.stdout.write(f"{file}: {_word(snapshot)} Signature and hash are right.")
 
-    def _verify_chain(self, slug: str, key: Ed25519PublicKey, *, is_json: bool) -> None:
+    def _verify_chain(self, slug: str, key: Ed25519PublicKey, kept: Snapshot | None, *, is_json: bool) -> None:
         with database_errors_explained(self):
             self._check_slug(slug)
             try:
-                count = check_environment(slug, key)
+                count = check_environment(slug, key, kept)
             except SnapshotError as error:
                 if is_json:
                     self.stdout.write(json.dumps({"environment": slug, "ok": False, "error": str(error)}))
                 refuse(self, f"{slug}: {error}", BAD_NEWS)
         if is_json:
             self.stdout.write(json.dumps({"environment": slug, "ok": True, "snapshots": count}))
+        elif not count:
+            self.stdout.write(f"{slug}: no decision was sealed yet.")
         else:
             noun = "snapshot" if count == 1 else "snapshots"
-            self.stdout.write(f"{slug}: {count} {noun}, each signed, each following the one before it.")
+            held = "" if kept is None else f" Snapshot {kept.number} of the file is among them."
+            self.stdout.write(f"{slug}: {count} {noun}, each signed, each following the one before it.{held}")
 
     def _list(self, options: dict[str, Any]) -> None:
         with database_errors_explained(self):
             self._check_slug(options["environment"])
-            rows = DecisionSnapshot.objects.filter(environment_slug=options["environment"]).defer("text")
-            for row in rows.order_by("environment_id", "number"):
+            for row in list_rows(options["environment"]).defer("text"):
                 described = {
                     "number": row.number,
                     "made_at": row.made_at.isoformat(timespec="seconds"),
@@ -105,7 +111,7 @@ class Command(BaseCommand):
         slug, number = options["environment"], options["number"]
         with database_errors_explained(self):
             self._check_slug(slug)
-            rows = DecisionSnapshot.objects.filter(environment_slug=slug, number=number)
+            rows = list_rows(slug).filter(number=number)
             # Of several environments that had the slug one after another, the last.
             row = rows.order_by("-environment_id").first()
         if row is None:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, User
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from portal import keys
+from portal import audit, keys
 from portal.models import WorkerPulse
 from readiness.checklists import decisions
 from readiness.checklists.assessment import assess
@@ -327,6 +327,64 @@ def test_it_sees_what_somebody_changed_behind_the_databases_back(
             check_environment("shop", public_key(settings))
         transaction.set_rollback(True)
     assert check_environment("shop", public_key(settings)) == 2
+
+
+def test_a_chain_survives_a_new_name_of_its_environment(
+    meeting: Meeting, shop: Environment, ada: User, settings: Any
+) -> None:
+    freeze(meeting, "NO-GO", ada)
+    shop.slug = "boutique"
+    shop.save()
+    freeze(open_one(shop, ada), "NO-GO", ada)
+    # Somebody else may be called so now.
+    freeze(open_one(Environment.objects.create(name="New", slug="shop"), ada), "NO-GO", ada)
+
+    assert check_environment("boutique", public_key(settings)) == 2
+    assert check_environment("shop", public_key(settings)) == 3
+
+
+def cut_off(row: DecisionSnapshot, *statements: str) -> None:
+    """Takes a snapshot away as whoever owns the database could."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.execute("DELETE FROM readiness_decisionsnapshot WHERE id = %s", [row.pk])
+
+
+def test_it_sees_that_the_end_of_a_chain_was_cut_off(
+    meeting: Meeting, shop: Environment, ada: User, settings: Any
+) -> None:
+    freeze(meeting, "NO-GO", ada)
+    last = freeze(open_one(shop, ada), "NO-GO", ada)
+    kept = open_row(last, public_key(settings))
+    audit.record("decided on", actor=ada, environment=shop, detail={"hash": last.hash})
+    assert check_environment("shop", public_key(settings), kept) == 2
+    forget = f"DELETE FROM readiness_meeting WHERE snapshot_id = {last.pk}"
+    cases = [
+        (["UPDATE readiness_meeting SET snapshot_id = NULL WHERE snapshot_id IS NOT NULL"], None, "of the meeting of"),
+        ([forget], None, "that the audit trail names"),
+        ([forget, "DELETE FROM portal_auditevent"], kept, "does not hold snapshot 2 of the file"),
+    ]
+    for statements, file, sentence in cases:
+        with transaction.atomic():
+            cut_off(last, *statements)
+            with pytest.raises(SnapshotError, match=sentence):
+                check_environment("shop", public_key(settings), file)
+            transaction.set_rollback(True)
+
+
+def test_it_sees_the_chain_of_another_environment_in_the_place_of_its_own(
+    meeting: Meeting, shop: Environment, ada: User, settings: Any
+) -> None:
+    mine = freeze(meeting, "NO-GO", ada)
+    other = freeze(open_one(Environment.objects.create(name="Other", slug="other"), ada), "NO-GO", ada)
+    cut_off(mine, "DELETE FROM readiness_meeting WHERE snapshot_id = " + str(mine.pk))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE readiness_decisionsnapshot SET environment_id = %s WHERE id = %s", [shop.pk, other.pk])
+
+    with pytest.raises(SnapshotError, match="another environment’s meeting"):
+        check_environment("shop", public_key(settings))
 
 
 def test_a_snapshot_survives_its_environment(meeting: Meeting, shop: Environment, ada: User, settings: Any) -> None:

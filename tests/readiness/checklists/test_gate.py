@@ -51,6 +51,13 @@ def test_it_is_no_go_for_any_open_must_item(state: State) -> None:
     assert (reason.section, reason.since) == (MANUAL.section, NOON)
 
 
+def test_it_is_no_go_where_there_is_nothing_to_verify() -> None:
+    decision = judge()
+
+    assert (decision.verdict, decision.could_tell) == (Verdict.NO_GO, False)
+    assert decision.blind_spots == ("No item of the checklist is for this kind of environment.",)
+
+
 @pytest.mark.parametrize("state", OPEN)
 def test_it_is_conditional_when_only_should_items_are_open(state: State) -> None:
     decision = judge(standing(State.VERIFIED), standing(state, Severity.SHOULD))
@@ -89,10 +96,6 @@ def test_it_puts_what_is_wrong_before_what_is_open() -> None:
     decision = judge(standing(State.TODO), standing(State.STALE), standing(State.SUBMITTED), standing(State.BLOCKED))
 
     assert [reason.state for reason in decision.reasons] == ["stale", "blocked", "todo", "submitted"]
-
-
-def test_an_empty_checklist_has_nothing_against_it() -> None:
-    assert judge().verdict is Verdict.GO
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_it_publishes_for_good(bare: TemplateVersion, lea: User) -> None:
     with pytest.raises(DraftConflictError, match="Version 1 was published in the meantime"):
         template_store.change_draft(bare, lambda old: rename("Late", old), revision=bare.revision, by=lea)
     with pytest.raises(TemplateChangeError, match="A published version stays"):
-        template_store.delete_draft(bare, by=lea)
+        template_store.delete_draft(bare, revision=bare.revision, by=lea)
 
     for change in ({"content": "x"}, {"state": "draft", "published_at": None}, {"number": 2}, {"published_by": lea}):
         with pytest.raises(IntegrityError, match="is published and frozen"), transaction.atomic():
@@ -182,11 +182,12 @@ def test_it_starts_a_new_draft_from_the_published_version(bare: TemplateVersion)
 
 
 def test_it_deletes_a_draft_and_an_empty_template(bare: TemplateVersion) -> None:
-    template_store.delete_draft(template_store.start_draft(bare.template, by=None), by=None)
+    draft = template_store.start_draft(bare.template, by=None)
+    template_store.delete_draft(draft, revision=draft.revision, by=None)
     assert ChecklistTemplate.objects.get().versions.get() == bare
 
     other = template_store.create_template(replace(BARE_TEMPLATE, key="other"), by=None)
-    template_store.delete_draft(other, by=None)
+    template_store.delete_draft(other, revision=other.revision, by=None)
     assert ChecklistTemplate.objects.get() == bare.template
 
 

@@ -54,6 +54,28 @@ def test_it_makes_sections_of_headings() -> None:
     assert template.sections[0].why.en == "In time."
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("- [] One", "- [  ] One", "- [ ]One", "-[ ] One", "*[x]One"),
+        *("- [\u00a0] One", "- [✓] One", "- ☐ One", "+ ☑\ufe0f One"),
+    ],
+)
+def test_it_takes_boxes_as_people_and_editors_write_them(line: str) -> None:
+    assert outline(read(f"- [ ] Zero\n{line}\n- [ ] Two\n")) == [("Own list", ["Zero", "One", "Two"])]
+
+
+def test_it_takes_no_link_for_a_box() -> None:
+    template = read("- [ ] One\n- [x](https://example.org/) two\n- [three](https://example.org/)\n- ✅ four\n")
+
+    assert outline(template) == [("Own list", ["One"])]
+
+
+def test_a_mark_at_the_beginning_of_a_file_loses_nothing() -> None:
+    assert outline(read("\ufeff# First\n- [ ] One\n")) == [("First", ["One"])]
+    assert outline(read("\ufeff- [ ] One\n")) == [("Own list", ["One"])]
+
+
 def test_it_takes_tasks_without_a_heading() -> None:
     assert outline(read("1. [ ] One\n2. [ ] Two\n")) == [("Own list", ["One", "Two"])]
 

@@ -140,6 +140,13 @@ def test_it_reads_back_what_it_has_written(template: Template) -> None:
     assert write_template(parse_draft(text, "made")) == text
 
 
+def test_it_reads_a_file_that_an_editor_began_with_a_mark() -> None:
+    template = load_template()
+    text = write_template(template)
+
+    assert parse_template("\ufeff" + text.replace("\n", "\r\n"), "go-live").items == template.items
+
+
 def test_it_reads_back_the_shipped_template() -> None:
     assert parse_template(write_template(load_template()), "go-live") == load_template()
 

@@ -94,11 +94,36 @@ def test_it_follows_the_chain_of_an_environment(
     assert run(capsys, "list", "shop")[0] == 0
 
 
+def test_it_claims_nothing_of_a_chain_that_is_empty(row: DecisionSnapshot, capsys: pytest.CaptureFixture[str]) -> None:
+    Environment.objects.create(name="New", slug="new")
+
+    assert run(capsys, "verify", "--all", "new") == (0, "new: no decision was sealed yet.\n", "")
+
+
+def test_it_says_whether_a_kept_file_is_still_in_the_chain(
+    row: DecisionSnapshot, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "newest.json"
+    file.write_bytes(row.raw)
+    status, out, err = run(capsys, "verify", str(file), "--all", "shop")
+    assert (status, err) == (0, "")
+    assert out.endswith("each following the one before it. Snapshot 1 of the file is among them.\n")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("DELETE FROM readiness_meeting")
+        cursor.execute("DELETE FROM readiness_decisionsnapshot")
+
+    status, out, err = run(capsys, "verify", str(file), "--all", "shop")
+
+    assert (status, out) == (1, "")
+    assert err == "shop: The chain is cut off or another one: it does not hold snapshot 1 of the file.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (["verify"], 2, "Give either a FILE or --all ENV."),
-        (["verify", "x", "--all", "shop"], 2, "Give either a FILE or --all ENV."),
+        (["verify"], 2, "Give a FILE, --all ENV, or both."),
+        (["verify", "/", "--all", "shop"], 2, "The file / cannot be read: Is a directory."),
         (["verify", "/no/such"], 2, "The file /no/such cannot be read: No such file or directory."),
         (["verify", "--all", "other"], 2, "There is no environment 'other'."),
         (["verify", "x", "--public-key", "/no/such"], 3, "The file /no/such cannot be read"),

@@ -40,7 +40,10 @@ TO_HTTPS = Answer(301, [("Location", f"https://{HOST}/")])
 
 
 def scan(
-    answer: Answer | Callable[[Request], Answer], *endpoints: TargetEndpoint, identity: Identity = IDENTITY
+    answer: Answer | Callable[[Request], Answer],
+    *endpoints: TargetEndpoint,
+    identity: Identity = IDENTITY,
+    report_hosts: tuple[str, ...] = (),
 ) -> ProbeResult:
     """Scan a site whose ports 443 and 80 are two local servers; port 80 redirects."""
     with serve_https_site(answer, identity) as secure, serve_site(TO_HTTPS) as plain:
@@ -48,6 +51,7 @@ def scan(
             *(endpoints or (TargetEndpoint("frontend", f"https://{HOST}/"),)),
             ca_pem=ROOT.pem,
             connect_to=(lead_to(secure, port=443), lead_to(plain, port=80)),
+            report_hosts=report_hosts,
         )
         return probe_now(HeadersProbe(), target)
 
@@ -110,6 +114,19 @@ def test_it_names_what_the_checklist_profile_misses() -> None:
     detail = find(result, "profile").detail
     assert "HSTS preload" in detail and "connect-src for other.preflight.test" in detail
     assert "api.preflight.test" not in detail
+
+
+def test_it_names_the_tracker_that_the_policy_keeps_the_page_from_telling() -> None:
+    page, api = TargetEndpoint("frontend", f"https://{HOST}/"), TargetEndpoint("api", "https://api.preflight.test/")
+    result = scan(Answer(headers=STRICT), page, api, report_hosts=("o1.ingest.sentry.example",))
+    # The API sends its errors itself: no policy keeps it from that.
+    details = [one.detail for one in result.findings if one.id == "profile"]
+    assert details == ["connect-src for o1.ingest.sentry.example", ""]
+
+    admitting = POLICY.replace("connect-src", "connect-src https://*.ingest.sentry.example")
+    headers = [(name, admitting if name == "Content-Security-Policy" else value) for name, value in STRICT]
+    result = scan(Answer(headers=headers), page, report_hosts=("O1.ingest.sentry.example",))
+    assert find(result, "profile").status is Status.PASS
 
 
 def test_it_lets_the_worst_endpoint_decide() -> None:

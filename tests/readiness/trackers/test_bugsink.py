@@ -139,6 +139,8 @@ def test_it_sends_a_test_event_that_proves_the_dsn_only(connected: Environment, 
     (sent,) = run("test-event", "shop")["projects"]
 
     assert sent["error"] is None
+    # The headers probe asks whether the frontend's policy admits it.
+    assert TrackerProject.objects.get().test_event["host"] == urlsplit(bugsink.dsn).hostname
     assert sent["arrived_after_seconds"] < 30
     run("sync", "shop")
     facts = read_tracker_facts([connected.pk])[connected.pk]

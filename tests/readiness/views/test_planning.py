@@ -93,9 +93,15 @@ def test_it_starts_from_the_templates_lines_and_is_changed(shop: Environment, le
     assert "Minimal 15 to 18 USD" in read_main(browser.get(url("costs")))
     browser.post(url("remove_cost", free.pk))
     assert CostEntry.objects.count() == 7
+    asked = read_main(browser.get(url("drop_costs")))
+    assert "What is lost 7" in asked
+    assert LINE["service"] in asked
+    assert CostEntry.objects.count() == 7
     page = read_main(browser.post(url("drop_costs"), follow=True))
     assert "Minimal 7 to 14 USD" in page
     assert not CostTable.objects.exists()
+    # Somebody else was first: there is nothing to drop.
+    assert browser.post(url("drop_costs")).status_code == 404
 
 
 def test_it_adds_no_currencies_to_one_another(shop: Environment, lea: User, sign_in: SignIn) -> None:

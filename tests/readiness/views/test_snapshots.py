@@ -121,6 +121,17 @@ def test_it_shows_what_production_still_lacks(shop: Environment, sam: User, sign
     assert "Staging is ready, Shop is not: these 2." in swapped
 
 
+def test_it_compares_in_the_language_that_was_chosen(shop: Environment, sam: User, sign_in: SignIn) -> None:
+    settle(make_environment("staging", kind="staging"), MUST, OTHER_MUST, SHOULD)
+    browser = sign_in(sam)
+    compare = reverse("compare_environments")
+    assert "Documentation written" in read_main(browser.get(compare))
+
+    browser.get(reverse("plan", args=["shop"]), {"lang": "de"})
+
+    assert "Dokumentation geschrieben" in read_main(browser.get(compare))
+
+
 def test_it_takes_two_environments_to_compare(shop: Environment, sam: User, sign_in: SignIn) -> None:
     browser = sign_in(sam)
     compare = reverse("compare_environments")

@@ -306,10 +306,24 @@ def test_it_starts_shows_and_deletes_the_next_draft(lead: Client, draft: Templat
     assert "has to be claimed anew" in page
     assert "severity" in page
 
-    lead.post(reverse("delete_draft", args=["bare"]))
+    asked = lead.get(reverse("delete_draft", args=["bare"]))
+    assert "Version 1 stays as it is published." in read_text(asked)
+    assert TemplateVersion.objects.count() == 2
+    seen = asked.context["version"].revision
+    lead.post(reverse("delete_draft", args=["bare"]), {"revision": seen})
     assert TemplateVersion.objects.get().number == 1
     assert lead.get(reverse("template_draft", args=["bare"])).status_code == 404
     assert lead.post(reverse("delete_draft", args=["bare"])).status_code == 404
+
+
+def test_it_deletes_no_draft_that_nobody_has_seen(lead: Client, draft: TemplateVersion) -> None:
+    seen = lead.get(reverse("delete_draft", args=["bare"])).context["version"].revision
+    send(lead, "change_item", "bare", "people.ruth", **{**ITEM, "title_en": "Ask Tom"})
+
+    for revision in ("", seen):
+        answer = lead.post(reverse("delete_draft", args=["bare"]), {"revision": revision}, follow=True)
+        assert "Ask Tom" in read_text(answer)
+    assert TemplateVersion.objects.get().is_draft
 
 
 def test_it_shows_versions_and_their_items(
