@@ -38,7 +38,12 @@ def test_a_removal_asks_first_and_goes_on_only_when_it_is_meant(page: Page, is_m
 
 def test_who_has_thought_better_of_it_is_asked_again(page: Page) -> None:
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+
+    def decline(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", decline)
     page.set_content(ASKING)
     page.add_script_tag(path=SCRIPT)
 
