@@ -408,7 +408,7 @@ def markdown(text: str) -> SafeString:
     html = nh3.clean(
         _MARKDOWN.render(text),
         tags=_BLOCK_TAGS | _TABLE_TAGS | _INLINE_TAGS,
-        attributes={"a": {"href"}},
+        attributes={"a": {"href"}, "ol": {"start"}},
         url_schemes={"https", "http"},
     )
     return mark_safe(html)  # noqa: S308  nh3 has cleaned it

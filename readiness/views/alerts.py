@@ -49,6 +49,7 @@ def show_alerts(request: HttpRequest) -> HttpResponse:
         "states": Notification.State.choices,
         "open_alerts": Alert.objects.filter(resolved_at__isnull=True).select_related("environment", "rule")[:200],
         "notifications": Paginator(history, PAGE_LENGTH).get_page(request.GET.get("page")),
+        "has_channel": Channel.objects.filter(removed_at__isnull=True, is_enabled=True).exists(),
         "page": "alerts",
     }
     return render(request, "readiness/alerts.html", context)

@@ -10,9 +10,21 @@ document.addEventListener("click", (event) => {
   });
 });
 
-// A form is sent once, however often its button is pressed.
+// On a small screen the menus scroll sideways: where one is stands in sight.
+for (const current of document.querySelectorAll("nav > [aria-current]")) {
+  const menu = current.parentElement;
+  menu.scrollLeft = current.offsetLeft - menu.offsetLeft - (menu.clientWidth - current.offsetWidth) / 2;
+}
+
+// A form is sent once, however often its button is pressed. A button with data-ask, which takes something away for
+// good, asks first.
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented) return;
+  const question = event.submitter?.dataset.ask;
+  if (question && !event.target.dataset.sent && !confirm(question)) {
+    event.preventDefault();
+    return;
+  }
   if (event.target.dataset.sent) {
     event.preventDefault();
     return;

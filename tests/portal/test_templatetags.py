@@ -96,6 +96,10 @@ def test_it_renders_markdown() -> None:
     assert '<a href="https://example.org"' in html
 
 
+def test_a_list_goes_on_counting_after_a_paragraph() -> None:
+    assert '<ol start="2">' in preflight.markdown("1. one\n\nBetween the two.\n\n2. two")
+
+
 @pytest.mark.parametrize(
     "source",
     [

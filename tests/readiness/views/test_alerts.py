@@ -53,6 +53,24 @@ def test_it_shows_clean_pages_without_secrets(alert: Alert, ada: User, sign_in: 
         assert "hook-secret" not in page.content.decode()
 
 
+def test_its_headline_counts_what_is_open_and_says_if_nobody_is_told(alert: Alert, ada: User, sign_in: SignIn) -> None:
+    browser = sign_in(ada)
+
+    page = read_main(browser.get(reverse("alerts")))
+    assert "1 alert is open" in page
+    assert "Nobody is told" not in page
+
+    Channel.objects.update(is_enabled=False)
+    Alert.objects.update(resolved_at=timezone.now())
+    page = read_main(browser.get(reverse("alerts")))
+    assert "No alert is open" in page
+    assert "Nobody is told" in page
+
+
+def test_a_rule_without_channels_to_choose_says_so(ada: User, sign_in: SignIn) -> None:
+    assert "There is none yet." in read_main(sign_in(ada).get(reverse("add_rule")))
+
+
 def test_it_acknowledges_by_link_on_a_post_only(alert: Alert, client: Client) -> None:
     assert client.get(path_of(alert)).status_code == 200
     alert.refresh_from_db()

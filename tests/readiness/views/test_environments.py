@@ -301,3 +301,13 @@ def test_it_does_not_silently_keep_the_old_connection_when_a_new_one_must_be_typ
 
     assert "Type the connection again, too" in read_text(answer)
     assert SECRET not in answer.content.decode()
+
+
+def test_the_menu_says_that_a_page_of_an_environment_belongs_to_the_environments(
+    shop: Environment, operator: Client
+) -> None:
+    page = operator.get(reverse("environment_settings", args=[shop.slug])).content.decode()
+
+    menu = page.split('aria-label="Main"')[1].split("</nav>")[0]
+    assert menu.count("aria-current") == 1
+    assert 'aria-current="true">Environments' in menu
