@@ -160,7 +160,7 @@ _RULES = (
         r"terminating connection|server closed the connection|connection to server was lost|SSL SYSCALL"
         r"|could not receive data|the connection is (lost|closed)|connection (not open|already closed)",
         ErrorCode.CONNECTION_LOST,
-        "The connection to {server} broke in the middle: try again once the server and the network are stable.",
+        "The connection to the server {server} broke in the middle: try again once it and the network are stable.",
     ),
     _rule(
         r"row-level security policy for table \"(?P<name>[^\"]*)\"",
