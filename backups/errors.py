@@ -193,6 +193,12 @@ _RULES = (
         "A table of {database} stayed locked by another session for too long: end that session and try again.",
     ),
     _rule(
+        r"max_locks_per_transaction",
+        ErrorCode.TOOL_FAILED,
+        "The server {server} cannot lock all tables of {database} at once: raise max_locks_per_transaction there "
+        "(every table and index takes one lock), restart it, and try again.",
+    ),
+    _rule(
         r"no space left on device|disk full|could not extend file|could not write to file.*space",
         ErrorCode.NO_SPACE,
         "The disk of the server {server} is full: free some space and try again.",

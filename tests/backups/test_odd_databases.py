@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from backups import catalogue, dumps, restore_requests, restores
+from backups.errors import Place, explain, explain_database_error
 from backups.models import Backup, Restore, State
 from readiness.models import Database, Environment
 from tests.backups.conftest import run_prove, run_verify, take
@@ -158,6 +159,16 @@ def environment(db: None, store: Path) -> Environment:
 @pytest.mark.parametrize("case", CASES)
 def test_it_goes_the_whole_way(environment: Environment, server: Server, case: str) -> None:
     whole_way(environment, server, server.create_database("odd", *CASES[case]))
+
+
+def test_more_tables_than_the_server_can_lock_are_told_so() -> None:
+    """As psycopg and pg_dump say it of 10,000 tables under the default settings."""
+    said = "ERROR:  out of shared memory\nHINT:  You might need to increase max_locks_per_transaction."
+    for explained in (
+        explain(f"pg_dump: error: query failed: {said}", Place("db:5432", "app", "shop"), "pg_dump"),
+        explain_database_error(psycopg.errors.OutOfMemory(said), Place("db:5432", "app", "shop")),
+    ):
+        assert "cannot lock all tables of shop at once: raise max_locks_per_transaction" in explained.sentence
 
 
 def test_an_event_trigger_is_restored_and_not_proven(environment: Environment, server: Server) -> None:
