@@ -28,6 +28,7 @@ from backups import (
 )
 from backups.answering import answering
 from backups.errors import ErrorCode, JobError, Place, explain, explain_store_error
+from backups.large_objects import LargeObjects
 from backups.models import Backup, State
 from backups.pg_binaries import ClientBinaries
 from backups.process import Child
@@ -112,22 +113,29 @@ def dump_from(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
                 require_success(child, server.place)
                 return written
 
-            def count() -> tuple[dict[str, int], dict[str, str]]:
+            def count() -> tuple[dict[str, int], dict[str, str], LargeObjects]:
                 counts = held.count_rows(selection=selection)
                 progress.learn_counts(counts)
                 under_bytes = settings.CHECKSUM_TABLES_UNDER_MB * 1_000_000
-                return counts, held.checksum_tables(under_bytes, counts.keys())
+                checksums = held.checksum_tables(under_bytes, counts.keys())
+                return counts, checksums, held.read_large_objects(under_bytes)
 
             run.enter("reading the schema")
-            written, (tables, checksums) = run.wait_for(pump, count)
+            written, (tables, checksums, large_objects) = run.wait_for(pump, count)
             run.enter("storing", 99)
             # From here until the row says done, a stop at any line leaves the files to the reaper, who asks the row.
             run.is_clean = False
             run.wait_for(artifact.seal)
         duration_ms = round((time.monotonic() - began) * 1000)
-        metadata = _describe(backup, facts, checksums)
+        kept = large_objects if selection.holds_large_objects else LargeObjects(0)
+        metadata = _describe(backup, facts, checksums, kept)
         taken = _Taken(at, facts, metadata, tables, written, client.version, duration_ms)
         taken.warnings += [warning] if warning else []
+        if kept.count != large_objects.count:
+            taken.warnings.append(
+                f"The {large_objects.count:,} large objects of {facts.database} are not in it, because they are of no "
+                "schema and pg_dump leaves them out where schemas or tables are named: take the whole database as well."
+            )
         if backup.with_globals:
             with _removed_on_failure(backup):
                 _dump_globals(run, backup, server, client, held, taken)
@@ -135,9 +143,12 @@ def dump_from(run: job_runner.JobRun, backup: Backup, server: Server) -> None:
         _catalogue(run, backup, taken)
 
 
-def _describe(backup: Backup, facts: SnapshotFacts, checksums: Mapping[str, str]) -> dict[str, Any]:
+def _describe(
+    backup: Backup, facts: SnapshotFacts, checksums: Mapping[str, str], large_objects: LargeObjects
+) -> dict[str, Any]:
     """What a restore must know of the backup; where it came from elsewhere, the backup says so already."""
-    metadata = {**facts.as_metadata(), "checksums": dict(checksums), **backup.metadata}
+    of_rows = {"checksums": dict(checksums), "large_objects": large_objects.as_json_object()}
+    metadata = {**facts.as_metadata(), **of_rows, **backup.metadata}
     if backup.is_foreign:
         # The role it was restored as is gone by the time that anybody reads this.
         metadata |= {"roles": [], "owner": ""}

@@ -162,7 +162,7 @@ _RULES = (
         r"terminating connection|server closed the connection|connection to server was lost|SSL SYSCALL"
         r"|could not receive data|the connection is (lost|closed)|connection (not open|already closed)",
         ErrorCode.CONNECTION_LOST,
-        "The connection to {server} broke in the middle: try again once the server and the network are stable.",
+        "The connection to the server {server} broke in the middle: try again once it and the network are stable.",
     ),
     _rule(
         r"row-level security policy for table \"(?P<name>[^\"]*)\"",
@@ -193,6 +193,12 @@ _RULES = (
         r"lock timeout",
         ErrorCode.LOCK_TIMEOUT,
         "A table of {database} stayed locked by another session for too long: end that session and try again.",
+    ),
+    _rule(
+        r"max_locks_per_transaction",
+        ErrorCode.TOOL_FAILED,
+        "The server {server} cannot lock all tables of {database} at once: raise max_locks_per_transaction there "
+        "(every table and index takes one lock), restart it, and try again.",
     ),
     _rule(
         r"no space left on device|disk full|could not extend file|could not write to file.*space",

@@ -92,6 +92,15 @@ class RetentionForm(forms.ModelForm):  # type: ignore[type-arg]
         ]
 
 
+def _break_glass_field(otherwise: str) -> forms.CharField:
+    return forms.CharField(
+        label="Break the glass, because",
+        required=False,
+        max_length=300,
+        help_text=f"{otherwise} A reason starts at once and tells all administrators.",
+    )
+
+
 class ReplaceForm(forms.Form):
     """In the place of which database in use, masked how, alone or not; confirmed by typing the environment's name."""
 
@@ -105,12 +114,7 @@ class ReplaceForm(forms.Form):
     skips_safety_backup = forms.BooleanField(
         label="Without a safety backup", required=False, help_text="Only where the database in use cannot be read."
     )
-    break_glass_reason = forms.CharField(
-        label="Break the glass, because",
-        required=False,
-        max_length=300,
-        help_text="Leave it empty to wait for a second operator. A reason starts at once and tells all administrators.",
-    )
+    break_glass_reason = _break_glass_field("Leave it empty to wait for a second operator.")
     confirmation = forms.CharField(
         label="Type the name of the environment that is changed", widget=forms.TextInput(attrs={"autocomplete": "off"})
     )
@@ -138,6 +142,7 @@ class _IntoForm(forms.Form):
         help_text="SQL that runs on what was restored, in one transaction, before anybody can connect.",
         widget=forms.Textarea(attrs={"class": "mono", "rows": 3, "spellcheck": "false"}),
     )
+    break_glass_reason = _break_glass_field("Only where a second operator has to approve; else leave it empty.")
     confirmation = forms.CharField(
         label="Type the environment’s name to confirm", widget=forms.TextInput(attrs={"autocomplete": "off"})
     )
@@ -152,7 +157,7 @@ class _IntoForm(forms.Form):
             required=backup.database_id is not None,
             empty_label=None if backup.database_id else "Choose one",
         )
-        last = ["masking_sql", "confirmation"]
+        last = ["masking_sql", "break_glass_reason", "confirmation"]
         self.order_fields([name for name in self.fields if name not in last] + last)
 
     def clean(self) -> dict[str, Any]:

@@ -296,7 +296,8 @@ def _restore_archive(run: job_runner.JobRun, made: scratch.Scratch, path: Path) 
     with run.child(pg_commands.list_archive(made.client.pg_restore, path), gives_stdout=True) as child:
         (listed,) = run.wait_for(child.stdout.read)
         run.wait_for(lambda: dumps.require_success(child, made.server.place))
-    there = {f" SCHEMA - {schema} " for schema in made.made_schemas}
+    # A dump of schemas by name makes public as well, which every new database has.
+    there = {f" SCHEMA - {schema} " for schema in made.made_schemas | {"public"}}
     lines = bytes(listed).decode("utf-8", "replace").splitlines(keepends=True)
     entries = "".join(line for line in lines if not any(each in line for each in there))
     with (
@@ -308,7 +309,7 @@ def _restore_archive(run: job_runner.JobRun, made: scratch.Scratch, path: Path) 
             service,
             keep_owners=False,
             for_proof=True,
-            list_file=list_file if there else None,
+            list_file=list_file,
             archive=path,
         )
         with run.child(command, secrets=made.server.secrets) as child:

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from backups import restore_requests, restores, servers, side_schemas, swapping
 from backups.errors import JobError
-from backups.models import Backup
+from backups.models import Backup, Restore
 from backups.proof_servers import choose_proof_server, read_server_facts
 from backups.servers import Server
 from readiness.models import Database
@@ -72,6 +72,7 @@ def look_at_replace(backup: Backup, target: Database | None, *, masks: bool = Fa
         warnings += _warn(backup, in_use, live)
     if backup.proven_at is None:
         warnings.append("This backup was never proven by a restore.")
+    warnings += _warn_of_approval(backup, target, Restore.Mode.REPLACE, masks=masks)
     return Preflight(
         live, where, describe_replace(backup, server, in_use, masks=masks), tuple(objections), tuple(warnings)
     )
@@ -95,6 +96,7 @@ def look_at_new(backup: Backup, target: Database | None, *, masks: bool = False)
         warnings.append("It came from elsewhere: all of it will belong to a role of its own, without other rights.")
     if backup.proven_at is None:
         warnings.append("This backup was never proven by a restore.")
+    warnings += _warn_of_approval(backup, target, Restore.Mode.NEW, masks=masks)
     incoming = "preflight_restoring_N"
     steps = [
         Step("Make an empty database that nobody else can connect to.", f"CREATE DATABASE {incoming}"),
@@ -131,7 +133,15 @@ def look_at_side(backup: Backup, target: Database | None, *, masks: bool = False
         ),
         Step("Count its rows again, and drop the scratch database."),
     ]
-    return Preflight(live, where, tuple(steps), tuple(objections))
+    warnings = _warn_of_approval(backup, target, Restore.Mode.SIDE, masks=masks)
+    return Preflight(live, where, tuple(steps), tuple(objections), tuple(warnings))
+
+
+def _warn_of_approval(backup: Backup, target: Database | None, mode: str, *, masks: bool) -> list[str]:
+    database = target or backup.database
+    if database is None or not restore_requests.needs_approval(database.environment, backup, mode, is_masked=masks):
+        return []
+    return ["A second operator has to approve it within an hour, unless the glass is broken."]
 
 
 def _warn(backup: Backup, in_use: swapping.LiveFacts, live: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from psycopg import sql
 from backups import job_runner, pg_commands
 from backups.errors import ErrorCode, JobError, explain_database_error
 from backups.models import Backup, ProofAssertion
+from backups.names import name_table
 from backups.pg_binaries import ClientBinaries
+from backups.selection import parse_selection
 from backups.servers import Server
 
 AMCHECK_SCHEMA = "preflight_amcheck"
@@ -26,14 +29,16 @@ _BOOL_OID = 16
 
 @dataclass(frozen=True)
 class Asserted:
-    """One assertion and what came of it; ``said`` is why it does not hold, empty when it does."""
+    """One assertion and what came of it; ``said`` is why it does not hold, or why it was not asked."""
 
     name: str
-    said: str
+    said: str = ""
+    was_asked: bool = True
 
     @property
-    def holds(self) -> bool:
-        return not self.said
+    def holds(self) -> bool | None:
+        """None when it was not asked."""
+        return not self.said if self.was_asked else None
 
     def as_json_object(self) -> dict[str, Any]:
         return {"name": self.name, "holds": self.holds, "said": self.said}
@@ -113,7 +118,7 @@ def _amcheck(
     found = bytes(said).decode("utf-8", "replace").split("\n", 1)[0].strip()
     if status == 2 or (status == 0 and found):
         raise JobError(ErrorCode.NOT_EQUAL, f"pg_amcheck found after the restore: {found.rstrip('.:')[:300]}.")
-    if status != 0:
+    if status != 0 and "no relations to check" not in child.complaint:
         raise JobError(ErrorCode.NOT_PROVABLE, f"pg_amcheck could not read the indexes: {child.complaint[:300]}")
 
 
@@ -124,12 +129,13 @@ def run_assertions(
     found = []
     for assertion in assertions:
         with scratch.connect(run.application_name) as connection, run.stopped_by(connection.cancel):
-            (said,) = run.wait_for(lambda: _assert(connection, backup, assertion))  # noqa: B023  waited for here
-        found.append(Asserted(assertion.name, said))
+            (asserted,) = run.wait_for(lambda: _assert(connection, backup, assertion))  # noqa: B023  waited for here
+        found.append(asserted)
     return found
 
 
-def _assert(connection: psycopg.Connection[Any], backup: Backup, assertion: ProofAssertion) -> str:
+def _assert(connection: psycopg.Connection[Any], backup: Backup, assertion: ProofAssertion) -> Asserted:
+    name = assertion.name
     taken_at = backup.taken_at.isoformat() if backup.taken_at else ""
     try:
         with connection.transaction():
@@ -138,10 +144,25 @@ def _assert(connection: psycopg.Connection[Any], backup: Backup, assertion: Proo
             # The extended protocol takes one statement and no more.
             row = connection.execute(assertion.sql.encode(), binary=True).fetchone()
     except psycopg.errors.QueryCanceled:
-        return f"It was not answered within {ASSERTION_SECONDS} seconds."
+        return Asserted(name, f"It was not answered within {ASSERTION_SECONDS} seconds.")
+    except psycopg.errors.UndefinedTable as error:
+        said = error.diag.message_primary or ""
+        if left_out := _find_left_out(said, backup):
+            return Asserted(name, f"It was not asked, because the backup leaves out {left_out}.", was_asked=False)
+        return Asserted(name, f"It could not be answered: {said}.")
     except psycopg.Error as error:
-        return f"It could not be answered: {error.diag.message_primary or 'the connection broke'}."
-    return "" if row is not None and row[0] is True else "It is not true."
+        return Asserted(name, f"It could not be answered: {error.diag.message_primary or 'the connection broke'}.")
+    return Asserted(name, "" if row is not None and row[0] is True else "It is not true.")
+
+
+def _find_left_out(said: str, backup: Backup) -> str:
+    """The table that the server misses, when the backup was told to leave it out; else ""."""
+    quoted = re.search(r"[\"“„«»](?P<name>[^\"“”„«»]+)[\"“”„«»]", said)
+    if quoted is None:
+        return ""
+    schema, _, table = quoted["name"].strip().rpartition(".")
+    schema = schema or "public"
+    return "" if parse_selection(**backup.selection).holds(schema, table) else name_table(schema, table)
 
 
 def try_assertion(server: Server, text: str, application_name: str) -> str:

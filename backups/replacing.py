@@ -7,7 +7,7 @@ import time
 import psycopg
 
 from backups import catalogue, dumps, job_runner, names, servers, swapping
-from backups.errors import ErrorCode, JobError, RequestError, explain_database_error
+from backups.errors import CAN_PASS, ErrorCode, JobError, RequestError, explain_database_error
 from backups.models import Restore, State, Trigger
 from backups.restoring import Comparison
 from backups.servers import Server
@@ -36,6 +36,9 @@ def take_safety_backup(run: job_runner.JobRun, job: Restore) -> None:
     run.enter("safety backup taken")
     if taken is None or taken.state != State.DONE:
         reason = taken.error if taken else "it was cancelled"
+        if taken is not None and taken.error_code in CAN_PASS:
+            # Nobody is to go without a safety backup for want of a second try.
+            raise JobError(ErrorCode(taken.error_code), f"The safety backup failed, and nothing was replaced. {reason}")
         raise JobError(
             ErrorCode.TOOL_FAILED,
             f"The safety backup failed, and nothing was replaced ({reason}): "

@@ -63,7 +63,7 @@ def request_restore(
             "or recover by hand as the restore runbook says."
         )
     reason = break_glass_reason.strip()
-    needs = needs_approval(database.environment, backup, mode, masking_sql)
+    needs = needs_approval(database.environment, backup, mode, is_masked=bool(masking_sql.strip()))
     waits = needs and not reason
     fields: dict[str, Any] = {
         "mode": mode,
@@ -118,15 +118,18 @@ def request_undo(
     return _create(restore.backup, restore.target_database, environment, actor, actor_name, trigger, fields)
 
 
-def needs_approval(environment: Environment, backup: Backup, mode: str, masking_sql: str) -> bool:
-    """Whether a second operator must agree: production is replaced, or its data would leave it unmasked."""
+def needs_approval(environment: Environment, backup: Backup, mode: str, *, is_masked: bool) -> bool:
+    """Whether a second operator must agree: a production database is changed, or its data would leave it unmasked.
+
+    A new database beside changes none that is in use.
+    """
     if not settings.RESTORE_NEEDS_APPROVAL:
         return False
-    if mode == Restore.Mode.REPLACE and environment.kind == Environment.Kind.PRODUCTION:
+    if mode in {Restore.Mode.REPLACE, Restore.Mode.SIDE} and environment.kind == Environment.Kind.PRODUCTION:
         return True
     source = backup.environment
     leaves = source is not None and source.kind == Environment.Kind.PRODUCTION and environment.pk != source.pk
-    return leaves and environment.kind != Environment.Kind.PRODUCTION and not masking_sql.strip()
+    return leaves and environment.kind != Environment.Kind.PRODUCTION and not is_masked
 
 
 def approve(restore: Restore, actor: Actor) -> None:

@@ -60,7 +60,7 @@ def restore_into_new(request: HttpRequest, pk: int) -> HttpResponse:
     form = RestoreForm(request.POST if is_sent else None, backup=backup, initial=_choose(request, backup))
     if is_sent and form.is_valid():
         cleaned = form.cleaned_data
-        wanted = {"masking_sql": cleaned["masking_sql"], "into": _into(cleaned, backup), "actor": request.user}
+        wanted = _wanted(request, cleaned, backup)
         if answer := _ask(form, backup, cleaned["target"], wanted):
             return answer
     found = preflight.look_at_new(backup, _chosen(form, backup), masks=_masks(form))
@@ -83,9 +83,7 @@ def restore_beside(request: HttpRequest, pk: int) -> HttpResponse:
             "mode": Restore.Mode.SIDE,
             "side_schema": cleaned["side_schema"],
             "tables": cleaned["tables"],
-            "masking_sql": cleaned["masking_sql"],
-            "into": _into(cleaned, backup),
-            "actor": request.user,
+            **_wanted(request, cleaned, backup),
         }
         if answer := _ask(form, backup, found.live, wanted):
             return answer
@@ -103,6 +101,16 @@ def _ask(form: Form, backup: Backup, target: str, wanted: dict[str, Any]) -> Htt
     if not restore.is_waiting:
         tasks.enqueue(restore)
     return redirect("restore", restore.pk)
+
+
+def _wanted(request: HttpRequest, cleaned: dict[str, Any], backup: Backup) -> dict[str, Any]:
+    """What both ways of restoring beside ask for alike."""
+    return {
+        "into": _into(cleaned, backup),
+        "masking_sql": cleaned["masking_sql"],
+        "break_glass_reason": cleaned["break_glass_reason"],
+        "actor": request.user,
+    }
 
 
 def _into(cleaned: dict[str, Any], backup: Backup) -> Database | None:

@@ -76,8 +76,11 @@ def _restore(run: job_runner.JobRun, job: Restore) -> None:
     with restoring.dropped_afterwards(run, server, database):
         notes += restoring.create_scratch(run, server, database, backup.metadata)
         run.wait_for(lambda: swapping.shut_to_others(server, database, run.application_name))
+        entries = restoring.choose_entries(run, backup, client.pg_restore)
         run.enter("restoring", 0)
-        restoring.restore_artifact(run, backup, restored, client.pg_restore, keep_owners=keep_owners, for_proof=False)
+        restoring.restore_artifact(
+            run, backup, restored, client.pg_restore, keep_owners=keep_owners, for_proof=False, entries=entries
+        )
         run.enter("comparing", 97)
         # Another major version may write some types differently.
         sums = facts.major == int(backup.metadata["server_version_num"]) // 10000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,11 +19,13 @@ from backups.answering import answering
 from backups.checksums import checksum_tables
 from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place, explain_database_error, explain_store_error
+from backups.large_objects import LargeObjects, find_difference, read_large_objects
 from backups.models import Backup
 from backups.names import is_scratch
 from backups.process import Child
 from backups.progress import RestoredRows, RestoreProgress, watch_copies
 from backups.proof_roles import drop_role
+from backups.selection import parse_selection
 from backups.servers import Server, temporary_file
 from backups.snapshot import count_rows
 
@@ -36,7 +38,8 @@ DIFFERENCES_KEPT = 50
 class Comparison:
     """Rows after a restore against those of the backup; ``different`` holds (table, expected, found) of their numbers.
 
-    ``checksums`` tables were compared by their contents, ``changed`` are those whose contents differ.
+    ``checksums`` tables were compared by their contents, ``changed`` are those whose contents differ. ``large_objects``
+    is what is wrong with those, in a sentence.
     """
 
     tables: int
@@ -45,10 +48,11 @@ class Comparison:
     notes: tuple[str, ...] = field(default=())
     checksums: int = 0
     changed: tuple[str, ...] = ()
+    large_objects: str = ""
 
     @property
     def is_equal(self) -> bool:
-        return not self.different and not self.changed
+        return not self.different and not self.changed and not self.large_objects
 
     @property
     def sentence(self) -> str:
@@ -57,6 +61,8 @@ class Comparison:
             if self.tables == 1:
                 return f"The only table was restored with all of its {_count(self.rows, 'row')}."
             return f"All {_count(self.tables, 'table')} were restored with all of their {_count(self.rows, 'row')}."
+        if not self.different and not self.changed:
+            return self.large_objects
         if not self.different:
             return (
                 f"The contents of table {self.changed[0]} are not those of the backup: as many rows, another checksum "
@@ -78,21 +84,28 @@ class Comparison:
             ],
             "checksums": self.checksums,
             "changed": list(self.changed[:DIFFERENCES_KEPT]),
+            "large_objects": self.large_objects,
             "notes": list(self.notes),
         }
 
 
 @dataclass(frozen=True)
 class Found:
-    """A restored database: {"schema.table": rows}, and the checksums of some of its tables."""
+    """A restored database: {"schema.table": rows}, the checksums of some of its tables, and its large objects."""
 
     counts: Mapping[str, int]
     checksums: Mapping[str, str]
+    large_objects: LargeObjects
 
 
 def compare(backup: Backup, found: Found, notes: tuple[str, ...] = ()) -> Comparison:
     """What was found in a restored database against what the backup recorded."""
-    return compare_some(backup, found, sorted({*backup.tables, *found.counts}), notes)
+    compared = compare_some(backup, found, sorted({*backup.tables, *found.counts}), notes)
+    recorded = backup.metadata.get("large_objects")
+    if recorded is None:
+        # Backups of before they were counted.
+        return compared
+    return replace(compared, large_objects=find_difference(LargeObjects(**recorded), found.large_objects))
 
 
 def compare_some(backup: Backup, found: Found, tables: Sequence[str], notes: tuple[str, ...]) -> Comparison:
@@ -263,6 +276,31 @@ def _restore_decrypted(
             run.wait_for(lambda: require_success(child, server.place))
 
 
+def choose_entries(
+    run: job_runner.JobRun,
+    backup: Backup,
+    pg_restore: Path,
+    made_schemas: Collection[str] = (),
+    keeps: Callable[[str], bool] | None = None,
+) -> list[str] | None:
+    """The lines of the archive's contents that are restored: what ``keeps`` says, and no schema that is there already.
+
+    None means all. Raises JobError.
+    """
+    there = set(made_schemas)
+    if "public" in parse_selection(**backup.selection).only_schemas:
+        # pg_dump makes this one only where it was told its name, and every new database has it.
+        there.add("public")
+    if not there and keeps is None:
+        return None
+    left_out = [f" SCHEMA - {schema} " for schema in there]
+    return [
+        line
+        for line in read_contents(run, backup, pg_restore)
+        if not any(each in line for each in left_out) and (keeps is None or keeps(line))
+    ]
+
+
 def read_contents(run: job_runner.JobRun, backup: Backup, pg_restore: Path) -> list[str]:
     """The archive's table of contents as pg_restore lists it, an entry a line. Raises JobError.
 
@@ -356,7 +394,9 @@ def read_restored(server: Server, backup: Backup, application_name: str, *, sums
             counts = count_rows(connection, server.place)
             known = backup.metadata.get("checksums", {}) if sums else {}
             # Of any size: the same table may take more room there.
-            return Found(counts, checksum_tables(connection, 2**62, known.keys() & counts.keys()))
+            checksums = checksum_tables(connection, 2**62, known.keys() & counts.keys())
+            is_summed = sums and bool(backup.metadata.get("large_objects", {}).get("checksum"))
+            return Found(counts, checksums, read_large_objects(connection, 2**62 if is_summed else 0))
         except psycopg.Error as error:
             raise explain_database_error(error, server.place) from None
 

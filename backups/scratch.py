@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -73,14 +73,7 @@ def restore_into(
 
     Raises JobError: NOT_PROVABLE for what asks for more rights than the scratch database's role has.
     """
-    entries: Sequence[str] | None = None
-    if scratch.made_schemas or keeps is not None:
-        there = {f" SCHEMA - {schema} " for schema in scratch.made_schemas}
-        entries = [
-            line
-            for line in restoring.read_contents(run, backup, scratch.client.pg_restore)
-            if not any(each in line for each in there) and (keeps is None or keeps(line))
-        ]
+    entries = restoring.choose_entries(run, backup, scratch.client.pg_restore, scratch.made_schemas, keeps)
     run.enter("restoring", 0)
     try:
         restoring.restore_artifact(

@@ -29,6 +29,11 @@ class Selection:
     def is_everything(self) -> bool:
         return not (self.only_schemas or self.only_tables or self.without_schemas or self.without_tables)
 
+    @property
+    def holds_large_objects(self) -> bool:
+        """They are of no schema, so pg_dump leaves them out where schemas or tables are named that it is to take."""
+        return not (self.only_schemas or self.only_tables)
+
     def holds(self, schema: str, table: str) -> bool:
         """Whether the rows of that table are dumped."""
         if schema in self.without_schemas or (schema, table) in self.without_tables:

@@ -60,7 +60,11 @@ class Server:
         """An autocommit connection. Raises JobError with a sentence."""
         parameters: dict[str, Any] = {**self.parameters, "application_name": application_name}
         try:
-            return psycopg.connect(make_conninfo(**parameters), autocommit=True)
+            connection = psycopg.connect(make_conninfo(**parameters), autocommit=True)
+            if connection.info.parameter_status("client_encoding") == "SQL_ASCII":
+                # Names would be bytes otherwise, and such a database says of none what letters they are.
+                connection.execute("SET client_encoding = 'UTF8'")
+            return connection
         except psycopg.Error as error:
             explained = explain_database_error(error, self.place)
             if explained.code in {ErrorCode.TOOL_FAILED, ErrorCode.CONNECTION_LOST}:

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 
 from backups.checksums import checksum_tables
 from backups.errors import ErrorCode, JobError, Place, explain_database_error
+from backups.large_objects import LargeObjects, read_large_objects
 from backups.names import name_table
 from backups.pg_commands import EVERYTHING
 from backups.selection import Selection
@@ -145,6 +146,13 @@ class HeldSnapshot:
         """Checksums of the small ones among ``only`` as the snapshot sees them. Raises JobError."""
         try:
             return checksum_tables(self._connection, under_bytes, only)
+        except psycopg.Error as error:
+            raise explain_database_error(error, self._place) from None
+
+    def read_large_objects(self, under_bytes: int) -> LargeObjects:
+        """The large objects as the snapshot sees them. Raises JobError."""
+        try:
+            return read_large_objects(self._connection, under_bytes)
         except psycopg.Error as error:
             raise explain_database_error(error, self._place) from None
 

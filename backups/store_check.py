@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from backups import age_keys, copying, pipeline, restoring, storage, stores
-from backups.errors import JobError, RequestError, explain_store_error
+from backups.errors import JobError, RequestError, explain_disk_error, explain_store_error
 from backups.models import Backup, BackupCopy, State, Trigger
 from backups.store_config import LOCAL
 from backups.stores import Store
@@ -141,7 +141,7 @@ def _export(backup: Backup, path: Path) -> int:
         except FileExistsError:
             raise RequestError(f"The file {path} is there already: choose another name.") from None
         except OSError as error:
-            raise explain_store_error(error, str(path.parent)) from None
+            raise explain_disk_error(error, f"The file {path}") from None
         try:
             with os.fdopen(descriptor, "wb") as file:
                 read = pipeline.read_stream(source, file, identities)

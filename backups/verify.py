@@ -15,7 +15,6 @@ from backups import (
     proof_checks,
     restoring,
     scratch,
-    storage,
 )
 from backups.dumps import require_success
 from backups.errors import ErrorCode, JobError, Place
@@ -122,15 +121,19 @@ class Proof:
     assertions: tuple[proof_checks.Asserted, ...]
 
     @property
+    def failed(self) -> list[proof_checks.Asserted]:
+        """The assertions that do not hold."""
+        return [each for each in self.assertions if each.holds is False]
+
+    @property
     def holds(self) -> bool:
-        return self.comparison.is_equal and all(each.holds for each in self.assertions)
+        return self.comparison.is_equal and not self.failed
 
     @property
     def sentence(self) -> str:
         """The result for people."""
-        failed = [each for each in self.assertions if not each.holds]
-        if self.comparison.is_equal and failed:
-            return f"What its owner asserts does not hold, “{failed[0].name}”: {failed[0].said}"
+        if self.comparison.is_equal and self.failed:
+            return f"What its owner asserts does not hold, “{self.failed[0].name}”: {self.failed[0].said}"
         return self.comparison.sentence
 
     def as_json_object(self) -> dict[str, Any]:
@@ -146,8 +149,9 @@ def _restore_and_look(run: job_runner.JobRun, verification: Verification) -> Pro
     # With its database, because other threads must not ask the catalogue for it.
     backup = Backup.objects.select_related("database").get(pk=verification.backup_id)
     copying.choose_copy(run, backup)
+    # A restore refuses what has no manifest as it was written, so that is not proven either.
+    copying.require_there(run, backup)
     run.enter("choosing a server")
-    run.wait_for(lambda: storage.open_artifact(backup.artifact, backup.reads_from).close())
     (chosen,) = run.wait_for(lambda: choose_proof_server(backup, run.application_name))
     name = names.name_proof_database(verification.pk)
     # They speak of the database that the connection names, not of others of its server.

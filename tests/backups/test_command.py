@@ -267,10 +267,13 @@ def test_it_checks_before_a_backup(database: Database) -> None:
 
 def test_it_restores_tables_beside(backup: Backup, server: Server) -> None:
     beside = ("restore", str(backup.pk), "--beside", "back", "--table", "log.*", "--table", "public.orders")
-    status, [answer], _ = run(*beside)
+    status, [answer], said = run(*beside)
+    assert (status, answer["status"], "A second operator has to approve" in said) == (3, "waiting", True)
+    alone = (*beside, "--break-glass", "nobody is awake")
+    status, [answer], _ = run(*alone)
     assert (status, answer["mode"], answer["into"], answer["schema"]) == (0, "side", "shop", "back")
     assert answer["compared"]["rows"] == 5100
-    assert run(*beside)[0] == 2
+    assert run(*alone)[0] == 2
     assert run("restore", str(backup.pk), "--beside", "public", "--table", "log.*")[0] == 2
     status, answers, said = run("restore", str(backup.pk), "--beside", "back2")
     assert (status, answers, "at least one table" in said) == (1, [], True)

@@ -109,6 +109,13 @@ def test_every_kind_is_taken_in_and_proven_like_ours(
     assert len(list_files(store)) == 2
 
 
+def test_a_dump_of_the_schema_public_alone_is_taken_in(environment: Environment, make_dump: Make) -> None:
+    """pg_dump makes that schema only where it is named, and every new database has it."""
+    backup = upload(environment, make_dump("--format=custom", "--schema=public"))
+    assert (backup.error, backup.tables) == ("", {"public.customers": 50, "public.orders": 5000})
+    assert run_prove(backup).outcome == "pass"
+
+
 def test_it_takes_a_file_that_lies_in_the_store(environment: Environment, make_dump: Make, store: Path) -> None:
     store.mkdir()
     (store / "from-the-provider.sql.gz").write_bytes(gzip.compress(make_dump("--format=plain")))

@@ -143,6 +143,9 @@ def test_it_replaces_nothing_when_the_safety_backup_fails(backup: Backup, server
         restore = replace(backup)
     assert restore.state == State.FAILED
     assert "safety backup failed, and nothing was replaced" in restore.error
+    # It passes by itself: nobody is told to go without a safety backup.
+    assert restore.error_code == ErrorCode.BUSY
+    assert "without a safety backup" not in restore.error
     assert list_databases(server) == before
 
 

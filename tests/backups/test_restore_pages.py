@@ -99,8 +99,13 @@ def test_it_restores_tables_beside(backup: Backup, server: Server, operator: Cli
     fields = {"into": backup.database_id, "tables": ["log.*", "public.orders"], "confirmation": "Shop production"}
     refused = operator.post(reverse("restore_beside", args=[backup.pk]), {**fields, "side_schema": "public"})
     assert (refused.status_code, Restore.objects.count()) == (400, 0)
+    assert "A second operator has to approve it within an hour" in shown
+    operator.post(reverse("restore_beside", args=[backup.pk]), {**fields, "side_schema": "waits"})
+    assert Restore.objects.get().state == State.WAITING
+    fields["break_glass_reason"] = "nobody is awake"
     operator.post(reverse("restore_beside", args=[backup.pk]), {**fields, "side_schema": "back"})
-    restore = Restore.objects.get()
+    restore = Restore.objects.get(side_schema="back")
+    assert restore.is_break_glass
     assert tasks.restore_backup(restore.pk) == State.DONE
     with server.connect("shop") as other:
         assert other.execute("SELECT count(*) FROM back.orders").fetchone() == (5000,)

@@ -20,6 +20,11 @@ from tests.backups.store_settings import use_stores
 from tests.conftest import Server
 
 
+@pytest.fixture(autouse=True)
+def _one_operator_is_enough(settings: Settings) -> None:
+    settings.RESTORE_NEEDS_APPROVAL = False
+
+
 def request(backup: Backup, tables: Sequence[str], **options: object) -> Restore:
     return restore_requests.request_restore(
         backup,

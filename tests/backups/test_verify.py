@@ -227,3 +227,16 @@ def test_it_reads_a_backup_for_one_at_a_time(backup: Backup) -> None:
     with pytest.raises(RequestError, match="already"):
         catalogue.request_verification(backup, "verify")
     assert catalogue.request_verification(backup, "prove").kind == Verification.Kind.PROVE
+
+
+def test_what_has_an_altered_manifest_is_not_proven(backup: Backup) -> None:
+    """A restore refuses it, so a proof must not say that it can be restored."""
+    assert run_prove(backup).outcome == "pass"
+    path = Path(storage.artifact_address(backup.artifact)).with_name(f"{Path(backup.artifact).name}.manifest.json")
+    whole = path.read_text()
+    path.write_text(whole.replace("5000", "5001"))
+    proof = run_prove(backup)
+    assert (proof.outcome, backup.status) == ("fail", "damaged"), proof.detail
+    assert "is not what was written" in proof.detail
+    path.write_text(whole)
+    assert run_prove(backup).outcome == "pass"

@@ -176,7 +176,8 @@ def test_tables_beside_that_are_killed_are_whole_or_not_there(
     for _ in range(max(1, KILLS // 2)):
         with server.connect("shop") as other:
             other.execute("DROP SCHEMA IF EXISTS back CASCADE")
-        worker = start("restore", str(backup.pk), "--beside", "back", "--table", "public.*")
+        alone = ("--break-glass", "a test")
+        worker = start("restore", str(backup.pk), "--beside", "back", "--table", "public.*", *alone)
         job = kill_at_a_random_moment(Restore, worker, victim, chance, 1.0)
         with server.connect("shop") as other:
             there = other.execute("SELECT to_regclass('back.orders') IS NOT NULL").fetchone()
@@ -186,7 +187,9 @@ def test_tables_beside_that_are_killed_are_whole_or_not_there(
             assert other.execute("SELECT count(*) FROM public.orders").fetchone() == (5000,), f"seed {seed}"
         assert list_ours(server) == set(), f"seed {seed}"
     done = restores.restore(
-        restore_requests.request_restore(backup, "shop", mode="side", side_schema="b2", tables=["public.*"]).pk
+        restore_requests.request_restore(
+            backup, "shop", mode="side", side_schema="b2", tables=["public.*"], break_glass_reason="a test"
+        ).pk
     )
     assert done is not None
     assert done.error == ""
@@ -363,20 +366,20 @@ def crashing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster.locate(tmp_path_factory.mktemp("crashing") / "var")
     cluster.ensure_running()
     cluster.ensure_database("store")
-    with psycopg.connect(_dsn(cluster, "store")) as other:
+    with psycopg.connect(dsn_of(cluster, "store")) as other:
         other.execute("CREATE TABLE goods AS SELECT n, md5(n::text) AS a FROM generate_series(1, 20000) AS n")
     yield cluster
     cluster.remove()
 
 
-def _dsn(cluster: Cluster, name: str) -> str:
+def dsn_of(cluster: Cluster, name: str) -> str:
     info = cluster.connection(name)
     return make_conninfo("", host=info.host, port=info.port, user=info.user, password=info.password, dbname=info.dbname)
 
 
 def crash(cluster: Cluster, application_name: str) -> bool:
     """kill -9 of one of the server's processes, by which the whole server restarts; whether there was one."""
-    with suppress(psycopg.Error), psycopg.connect(_dsn(cluster, "postgres"), autocommit=True) as other:
+    with suppress(psycopg.Error), psycopg.connect(dsn_of(cluster, "postgres"), autocommit=True) as other:
         row = other.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND datname LIKE %s", [application_name, "%"]
         ).fetchone()
@@ -387,7 +390,7 @@ def crash(cluster: Cluster, application_name: str) -> bool:
 
 
 def answers(cluster: Cluster) -> bool:
-    with suppress(psycopg.Error), psycopg.connect(_dsn(cluster, "postgres")):
+    with suppress(psycopg.Error), psycopg.connect(dsn_of(cluster, "postgres")):
         return True
     return False
 
@@ -397,7 +400,7 @@ def test_a_server_that_crashes_costs_one_run_and_nothing_else(
 ) -> None:
     environment = Environment.objects.create(name="Store", slug="store")
     goods = Database.objects.create(
-        environment=environment, name="main", dsn=_dsn(crashing, "store"), prove_on_own_server=True
+        environment=environment, name="main", dsn=dsn_of(crashing, "store"), prove_on_own_server=True
     )
     backup = take(goods)
     asked: tuple[tuple[type[Job], Callable[[], Job], Callable[[int], Job | None]], ...] = (
@@ -410,7 +413,7 @@ def test_a_server_that_crashes_costs_one_run_and_nothing_else(
     )
     for model, ask, run in asked:
         # Its connection dies with the server.
-        with suppress(psycopg.OperationalError), psycopg.connect(_dsn(crashing, "store"), autocommit=True) as holder:
+        with suppress(psycopg.OperationalError), psycopg.connect(dsn_of(crashing, "store"), autocommit=True) as holder:
             if model is Backup:
                 # The backup waits for the table until the server crashes.
                 holder.execute("BEGIN")
@@ -439,7 +442,7 @@ def test_a_server_that_crashes_costs_one_run_and_nothing_else(
         if ended.state == State.FAILED:
             assert ended.error_code in {ErrorCode.CONNECTION_LOST, ErrorCode.UNREACHABLE}, ended.error
         assert model is not Backup or ended.state == State.FAILED
-    with psycopg.connect(_dsn(crashing, "postgres"), autocommit=True) as other:
+    with psycopg.connect(dsn_of(crashing, "postgres"), autocommit=True) as other:
         names = {row[0] for row in other.execute("SELECT datname FROM pg_database").fetchall()}
         assert not any(name.startswith("preflight_") for name in names)
         assert ("store_back" in names) is Restore.objects.filter(state=State.DONE).exists()
@@ -448,7 +451,7 @@ def test_a_server_that_crashes_costs_one_run_and_nothing_else(
     done = restores.restore(restore_requests.request_restore(Backup.objects.get(pk=backup.pk), "store_back").pk)
     assert done is not None
     assert done.error == ""
-    with psycopg.connect(_dsn(crashing, "postgres"), autocommit=True) as other:
+    with psycopg.connect(dsn_of(crashing, "postgres"), autocommit=True) as other:
         other.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier("store_back")))
 
 
