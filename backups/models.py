@@ -209,6 +209,7 @@ class BackupCopy(Job):
     damaged_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "backup copies"
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["backup", "store"], name="one_copy_per_store")]
 

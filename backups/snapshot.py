@@ -180,7 +180,7 @@ def hold_snapshot(server: Server, application_name: str) -> Iterator[HeldSnapsho
         if facts is None:
             raise JobError(
                 ErrorCode.BUSY,
-                f"Another backup of {server.place.database} on {server.place.server} is being taken: "
+                f"Another backup of {server.place.database} is being taken from the server {server.place.server}: "
                 "wait until it has ended.",
             )
         yield HeldSnapshot(connection, facts, server.place)

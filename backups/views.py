@@ -19,6 +19,7 @@ from backups import catalogue, copying, schedules, storage, tasks
 from backups.errors import JobError, RequestError
 from backups.forms import ScheduleForm
 from backups.models import Backup, BackupSchedule, Job, Restore, State, Verification
+from backups.recoverability import list_recoverability
 from portal import audit
 from readiness.models import Database, Environment
 
@@ -34,11 +35,17 @@ may_restore = permission_required("backups.restore_backup", raise_exception=True
 @may_view
 @require_safe
 def show_backups(request: HttpRequest) -> HttpResponse:
-    """The catalogue, newest first, of all environments."""
-    page = Paginator(_listed(Backup.objects.all()), PAGE_LENGTH).get_page(request.GET.get("page"))
-    restores = Restore.objects.select_related("backup").order_by("-requested_at")[:10]
-    template = "backups/_catalogue.html" if request.headers.get("HX-Request") else "backups/catalogue.html"
-    return render(request, template, {"backups": page, "restores": restores, "page": "backups"})
+    """Whether every environment can be got back, and the catalogue, newest first, of all environments."""
+    recoverable = list_recoverability(timezone.now())
+    context = {
+        "recoverable": recoverable,
+        "proven_count": sum(one.status == "pass" for one in recoverable),
+        "backups": Paginator(_listed(Backup.objects.all()), PAGE_LENGTH).get_page(request.GET.get("page")),
+        "restores": Restore.objects.select_related("backup").order_by("-requested_at")[:10],
+        "page": "backups",
+    }
+    template = "backups/_overview.html" if request.headers.get("HX-Request") else "backups/catalogue.html"
+    return render(request, template, context)
 
 
 @may_view

@@ -62,6 +62,13 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             *("rota", "cooldown_minutes", "remind_minutes", "escalate_minutes", "escalate_to", "is_enabled"),
         ]
         widgets = {"channels": forms.CheckboxSelectMultiple}
+        labels = {
+            "threshold": "Threshold (days of a certificate, errors a minute, minutes late)",
+            "group_seconds": "Seconds to gather messages",
+            "cooldown_minutes": "Minutes of cool-down",
+            "remind_minutes": "Minutes between reminders",
+            "escalate_minutes": "Minutes until escalation",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

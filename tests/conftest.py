@@ -85,6 +85,7 @@ def _static_files() -> None:
 
 
 MakeUser = Callable[[str, str | None], User]
+SignIn = Callable[[User], Client]
 
 
 @pytest.fixture

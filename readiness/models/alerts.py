@@ -233,6 +233,7 @@ class NoticeSettings(models.Model):
     )
 
     class Meta:
+        verbose_name = verbose_name_plural = "notice settings"
         ordering = ["person_id"]
 
     def __str__(self) -> str:
@@ -247,6 +248,8 @@ class GateSeen(models.Model):
     seen_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "verdict last seen"
+        verbose_name_plural = "verdicts last seen"
         ordering = ["environment_id"]
 
     def __str__(self) -> str:

@@ -68,6 +68,7 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "API token"
         ordering = ["-created_at"]
         permissions = [("manage_apitoken", "Can make and revoke API tokens")]
 

@@ -117,7 +117,12 @@ def _render_history(
 def show_failing(request: HttpRequest) -> HttpResponse:
     """Everything that is bad now, everywhere."""
     failing = list_failing(load_windows(), timezone.now())
-    context = {"failing": failing, "loud_count": sum(not one.is_quiet for one in failing), "page": "failing"}
+    context = {
+        "failing": failing,
+        "loud_count": sum(not one.is_quiet for one in failing),
+        "is_probed": bool(failing) or ProbeState.objects.exists(),
+        "page": "failing",
+    }
     template = "readiness/_failing.html" if request.headers.get("HX-Request") else "readiness/failing.html"
     return render(request, template, context)
 

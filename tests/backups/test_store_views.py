@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,9 @@ from backups import store_records
 from backups.models import Backup, BackupCopy, BackupSchedule, State, StoreState
 from portal.models import AuditEvent
 from readiness.models import Environment
-from tests.conftest import MakeUser
+from tests.conftest import MakeUser, SignIn
 from tests.readiness.factories import connect, make_backup, make_environment, make_person
 from tests.readiness.pages import read_main, read_text
-
-SignIn = Callable[[User], Client]
 
 
 @pytest.fixture

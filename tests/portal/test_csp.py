@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
@@ -20,9 +19,8 @@ from portal import audit
 from readiness.checklists import decisions
 from readiness.checklists.assigned_template import read_version
 from readiness.models import Environment, TemplateVersion
+from tests.conftest import SignIn
 from tests.readiness.factories import make_backup, make_environment, make_ready, make_state
-
-SignIn = Callable[[User], Client]
 
 
 class _Violations(HTMLParser):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +23,7 @@ from readiness.checklists.facts import BackupFacts
 from readiness.checklists.life import Action
 from readiness.checklists.template import parse_template
 from readiness.models import StatusChange
+from tests.conftest import SignIn
 from tests.readiness.checklists.test_template import BARE
 from tests.readiness.factories import (
     connect,
@@ -37,7 +37,6 @@ from tests.readiness.factories import (
 )
 from tests.readiness.pages import read_main, read_text
 
-SignIn = Callable[[User], Client]
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -11,10 +9,10 @@ from django.urls import reverse
 
 from portal.models import AuditEvent, SiteNote
 from portal.notes import AGE_KEY_STORED, is_noted, note
+from tests.conftest import SignIn
 from tests.readiness.factories import make_environment
 from tests.readiness.pages import read_text
 
-SignIn = Callable[[User], Client]
 BANNER = "Keep the backup key elsewhere too."
 
 

@@ -17,11 +17,10 @@ from pytest_django.fixtures import Settings
 from portal import roles
 from portal.models import AuditEvent
 from portal.people import PeopleError, current_role, invite, set_active, set_role
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, SignIn
 from tests.readiness.factories import make_person
 from tests.readiness.pages import read_main, read_text
 
-SignIn = Callable[[User], Client]
 NEW_PASSWORD = "a long sentence nobody guesses"
 
 

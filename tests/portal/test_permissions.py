@@ -43,10 +43,9 @@ from readiness.models import (
     TrackerIssue,
     Waiver,
 )
+from tests.conftest import SignIn
 from tests.readiness.checklists.test_template import BARE
 from tests.readiness.factories import make_ready
-
-SignIn = Callable[[User], Client]
 
 # What anybody may open without an account: the way in.
 PUBLIC = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -37,11 +36,10 @@ from readiness.models import (
     TrackerIssue,
     TrackerProject,
 )
+from tests.conftest import SignIn
 from tests.readiness.checklists.test_template import BARE
 from tests.readiness.factories import connect, make_ready
 from tests.readiness.pages import read_text
-
-SignIn = Callable[[User], Client]
 
 
 def list_url(model: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from readiness.checklists import workflow
 from readiness.checklists.workflow import AttachmentError
 from readiness.models import Attachment, Environment, ItemEvent
+from tests.conftest import SignIn
 
-SignIn = Callable[[User], Client]
 KEY = "backup_strategy"
 PDF = b"%PDF-1.7\n..."
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,12 +14,12 @@ from readiness.alerts import rules
 from readiness.alerts.kinds import KINDS
 from readiness.alerts.messages import acknowledge_url
 from readiness.models import Alert, AlertRule, Channel, Environment, NoticeSettings, OnCallRota
+from tests.conftest import SignIn
 from tests.portal.test_csp import check
 from tests.readiness.alerts.factories import make_change, make_channel, make_rule
 from tests.readiness.pages import read_main
 from tests.servers.receiver import Posts, serve_webhook
 
-SignIn = Callable[[User], Client]
 NASTY = '<script>alert("x")</script>'
 
 

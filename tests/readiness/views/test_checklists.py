@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,10 +15,10 @@ from django.utils import timezone
 from readiness.checklists import workflow
 from readiness.checklists.workflow import COMMENT_LENGTH
 from readiness.models import Environment, ItemEvent, ItemState, Waiver
+from tests.conftest import SignIn
 from tests.readiness.factories import make_state
 from tests.readiness.pages import read_text
 
-SignIn = Callable[[User], Client]
 MANUAL = "backup_strategy"
 AUTOMATIC = "https.certificates"
 

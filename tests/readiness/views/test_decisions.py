@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
@@ -15,10 +13,10 @@ from django.utils import timezone
 from portal.models import AuditEvent
 from readiness.checklists import decisions
 from readiness.models import DecisionSnapshot, Environment, Meeting, RequiredRole
+from tests.conftest import SignIn
 from tests.readiness.pages import read_main, read_text
 from tests.readiness.small_template import MUST, OTHER_MUST, SHOULD, settle
 
-SignIn = Callable[[User], Client]
 pytestmark = pytest.mark.usefixtures("small_template")
 
 

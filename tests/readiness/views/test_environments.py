@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -16,12 +15,11 @@ from pytest_django.fixtures import Settings
 from portal.models import AuditEvent
 from readiness.checklists.template import load_template
 from readiness.models import Database, Environment, ItemState, ProbeSchedule
-from tests.conftest import Server
+from tests.conftest import Server, SignIn
 from tests.readiness.factories import connect, make_environment, make_state
 from tests.readiness.pages import read_main, read_text
 from tests.servers.certificates import make_root
 
-SignIn = Callable[[User], Client]
 SECRET = "s3cret-of-the-shop"
 DSN = f"postgresql://shop:{SECRET}@db.example.org:5432/shop"
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -17,8 +15,8 @@ from portal.models import AuditEvent
 from readiness.maintenance import list_windows, load_windows
 from readiness.models import Environment, MaintenanceWindow
 from readiness.probes.maintenance import is_covered
+from tests.conftest import SignIn
 
-SignIn = Callable[[User], Client]
 PLAN = {"reason": "Disk is replaced", "environment": "", "kind": "", "time_zone": "UTC", "duration_minutes": "60"}
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from readiness.checklists.progress import record_progress
 from readiness.models import CostEntry, CostTable, Environment, ProgressDay
+from tests.conftest import SignIn
 from tests.readiness.pages import read_main, read_text
 from tests.readiness.small_template import MUST, OTHER_MUST, SHOULD, settle
 from tests.readiness.views.test_decisions import count_queries, url
 
-SignIn = Callable[[User], Client]
 LINE = {"service": "Mail", "plan": "Small", "amount": "12", "currency": "usd", "period": "year", "severity": "must"}
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -17,11 +15,9 @@ from pytest_django.fixtures import Settings
 from readiness import claims, evidence, results, tasks
 from readiness.models import Database, Endpoint, Environment, ProbeRun, ProbeSchedule
 from readiness.probes.base import Finding, ProbeResult, Status
-from tests.conftest import Server
+from tests.conftest import Server, SignIn
 from tests.readiness.factories import connect, make_state
 from tests.readiness.pages import read_text
-
-SignIn = Callable[[User], Client]
 
 
 def probes_url(name: str = "environment_probes", *more: str) -> str:

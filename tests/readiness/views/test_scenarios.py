@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -16,8 +14,8 @@ from readiness.models import Endpoint, Environment, ExpectedRecord, ProbeSchedul
 from readiness.models.scenarios import parse_stored_scenario
 from readiness.probes.scenarios.shipped import TEMPLATE_NAMES
 from readiness.scenario_forms import make_draft
+from tests.conftest import SignIn
 
-SignIn = Callable[[User], Client]
 STEPS = 'name = "Walk"\nbase_url = "https://shop.example.org"\n[[steps]]\nname = "Open"\nurl = "/"\n'
 
 

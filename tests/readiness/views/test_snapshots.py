@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.test import Client
 from django.urls import reverse
 
 from portal import keys
 from readiness.checklists.snapshots import open_snapshot
 from readiness.models import DecisionSnapshot, Environment
+from tests.conftest import SignIn
 from tests.readiness.factories import make_environment
 from tests.readiness.pages import read_main
 from tests.readiness.small_template import MUST, OTHER_MUST, SHOULD, settle
 from tests.readiness.views.test_decisions import hold, url
 
-SignIn = Callable[[User], Client]
 pytestmark = pytest.mark.usefixtures("small_template")
 
 

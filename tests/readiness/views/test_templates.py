@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ from readiness.checklists.template import Template, Text, load_template, parse_t
 from readiness.checklists.template_edits import change_item
 from readiness.models import ChecklistTemplate, Environment, TemplateVersion
 from readiness.template_forms import PASTE_LENGTH, StartForm
+from tests.conftest import SignIn
 from tests.readiness.checklists.test_template import BARE
 from tests.readiness.pages import read_text
 
-SignIn = Callable[[User], Client]
 DOCUMENT = Path(__file__).parents[2] / "data" / "go-live-checklist.de.md"
 ITEM = {"title_en": "Ask Ruth", "section": "people", "severity": "must", "kind": "manual", "approvals": "0"}
 HOSTILE = '<script>alert(1)</script> <img src=x onerror="alert(1)"> [x](javascript:alert(1)) <b>b</b>'

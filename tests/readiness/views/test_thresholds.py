@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
 from django.urls import reverse
 from django_q.models import OrmQ
 
 from portal.models import AuditEvent
 from readiness.models import Database, Environment
 from readiness.probes.postgres_health.thresholds import NAMES
+from tests.conftest import SignIn
 from tests.readiness.factories import connect, make_environment
-
-SignIn = Callable[[User], Client]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,11 +19,11 @@ from portal.dashboard import error_cell
 from readiness.models import Environment, Tracker, TrackerIssue, TrackerProject
 from readiness.outside import record_deploy
 from readiness.trackers.facts import TrackerFacts, read_tracker_facts
+from tests.conftest import SignIn
 from tests.portal.test_csp import check
 from tests.readiness.pages import read_main
 from tests.servers.sentry_stub import TOKEN, SentryStub, make_event, make_group, serve_sentry
 
-SignIn = Callable[[User], Client]
 NASTY = '<script>alert("x")</script> \' onmouseover=alert(1)'
 
 
