@@ -102,7 +102,9 @@ def test_the_wheels_major_takes_proves_and_restores_itself(
         assert "pg_amcheck found every table and index sound." in proof.compared["checks"]
     drop(wheel, "shop_back")
     assert run_restore(backup, "shop_back") == (State.DONE, "")
-    assert run_restore(backup, "shop", mode="side", side_schema="back", tables=["public.orders"]) == (State.DONE, "")
+    assert run_restore(
+        backup, "shop", mode="side", side_schema="back", tables=["public.orders"], break_glass_reason="a test"
+    ) == (State.DONE, "")
     with psycopg.connect(dsn(wheel, "shop"), autocommit=True) as connection:
         assert connection.execute("SELECT count(*) FROM back.orders").fetchone() == (5000,)
         connection.execute("DROP SCHEMA back CASCADE")
@@ -126,7 +128,9 @@ def test_a_newer_backup_is_not_provable_on_an_older_server_and_says_so(theirs: D
 def test_an_older_backup_is_restored_into_a_newer_server(backup: Backup, theirs: Database, wheel: Cluster) -> None:
     drop(wheel, "moved")
     assert run_restore(backup, "moved", into=theirs) == (State.DONE, "")
-    assert run_restore(backup, "shop", into=theirs, mode="side", side_schema="old", tables=["log.*"]) == (
+    assert run_restore(
+        backup, "shop", into=theirs, mode="side", side_schema="old", tables=["log.*"], break_glass_reason="a test"
+    ) == (
         State.DONE,
         "",
     )

@@ -48,6 +48,11 @@ class Person:
             self.page.get_by_role("button", name=button, exact=True).click()
         self.look(status)
 
+    def remove(self, button: str) -> None:
+        """Press a button that asks first, and mean it."""
+        self.page.once("dialog", lambda dialog: dialog.accept())
+        self.press(button)
+
     def follow(self, link: str) -> None:
         """Follow a link to another page."""
         self.follow_in("body", link)

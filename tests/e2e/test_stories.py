@@ -400,7 +400,7 @@ def test_every_page_keeps_the_rules(ada: Person, shop: str) -> None:
     ada.page.get_by_label("No start until").fill("09:00")
     ada.press("Save")
     expect(ada.page.get_by_text("part", exact=True)).to_be_visible()
-    ada.press("Remove")
+    ada.remove("Remove 30 2 * * * of main")
     for path in ("/key/", "/environments/add/", "/accounts/password/change/", "/accounts/logout/"):
         ada.visit(path)
     ada.visit("/environments/no-such/", status=404)
