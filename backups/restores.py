@@ -148,9 +148,9 @@ def decide_owners(facts: ServerFacts, metadata: Mapping[str, Any]) -> tuple[bool
     """Whether owners and privileges can be kept, and what to tell when not."""
     missing = sorted({str(role) for role in metadata.get("roles", [])} - facts.roles)
     if missing:
-        return False, (f"Owners and privileges were left out, because the server lacks the role {missing[0]}.",)
+        return False, (f"Owners and privileges are left out, because the server lacks the role {missing[0]}.",)
     if not facts.is_superuser:
-        return False, ("Owners and privileges were left out, because only a superuser can give them to others.",)
+        return False, ("Owners and privileges are left out, because only a superuser can give them to others.",)
     return True, ()
 
 

@@ -74,7 +74,7 @@ def rows_are_there(facts: Facts) -> Evidence:
         if not all(counts):
             return unknown("How many rows there are is not known.", fact.observed_at)
         rows = min(sum(each) for each in counts)
-        return _outcome(rows > 0, f"The largest tables hold about {rows} rows; no migration report.", fact)
+        return _outcome(rows > 0, f"The largest tables hold about {rows:,} rows; no migration report.", fact)
 
     return _from_probe(facts, "postgres", "Connect a database.", judge)
 

@@ -28,7 +28,8 @@ _MUST_BE_ON = ("fsync", "full_page_writes", "autovacuum", "track_counts")
 def judge_reach(case: Examination) -> Finding:
     limits, milliseconds = case.thresholds, case.seen.round_trip_ms
     status = grade(milliseconds, limits.round_trip_warn_ms, limits.round_trip_fail_ms)
-    summary = f"The database answers in {milliseconds:.1f} ms."
+    took = f"in {milliseconds:.1f} ms" if milliseconds >= 0.1 else "in less than 0.1 ms"
+    summary = f"The database answers {took}."
     detail = f"connected in {case.seen.connect_ms:.0f} ms"
     return Finding("reachable", status, summary, detail, "Put the application and the database closer together.")
 
