@@ -72,7 +72,13 @@ def kill_backend(cluster: Cluster) -> None:
             "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'preflight %' ORDER BY random() LIMIT 1"
         ).fetchone()
         if row is not None:
-            os.kill(row[0], signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(row[0], signal.SIGKILL)
+            # Until the postmaster has noticed, which ends this session as well, the server answers as if nothing were.
+            noticed_by = time.monotonic() + 10
+            while time.monotonic() < noticed_by:
+                other.execute("SELECT 1")
+                time.sleep(0.02)
     wait_until(lambda: answers(cluster), 30)
 
 
