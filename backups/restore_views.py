@@ -30,23 +30,14 @@ def replace_database(request: HttpRequest, pk: int) -> HttpResponse:
     found = preflight.look_at_replace(backup, into, masks=_masks(form))
     if form.is_valid() and found.is_possible:
         cleaned = form.cleaned_data
-        try:
-            restore = restore_requests.request_restore(
-                backup,
-                found.live,
-                into=into,
-                mode=Restore.Mode.REPLACE,
-                masking_sql=cleaned["masking_sql"],
-                break_glass_reason=cleaned["break_glass_reason"],
-                skips_safety_backup=cleaned["skips_safety_backup"],
-                actor=request.user,
-            )
-        except RequestError as error:
-            form.add_error(None, str(error))
-        else:
-            if not restore.is_waiting:
-                tasks.enqueue(restore)
-            return redirect("restore", restore.pk)
+        wanted = {
+            "mode": Restore.Mode.REPLACE,
+            "into": into,
+            "skips_safety_backup": cleaned["skips_safety_backup"],
+            **_asked_alike(request, cleaned),
+        }
+        if answer := _ask(form, backup, found.live, wanted):
+            return answer
     context = {"backup": backup, "form": form, "found": found, "into": into, "page": "backups"}
     return render(request, "backups/replace.html", context, status=400 if form.is_bound else 200)
 
@@ -60,7 +51,7 @@ def restore_into_new(request: HttpRequest, pk: int) -> HttpResponse:
     form = RestoreForm(request.POST if is_sent else None, backup=backup, initial=_choose(request, backup))
     if is_sent and form.is_valid():
         cleaned = form.cleaned_data
-        wanted = _wanted(request, cleaned, backup)
+        wanted = {"into": _into(cleaned, backup), **_asked_alike(request, cleaned)}
         if answer := _ask(form, backup, cleaned["target"], wanted):
             return answer
     found = preflight.look_at_new(backup, _chosen(form, backup), masks=_masks(form))
@@ -81,9 +72,10 @@ def restore_beside(request: HttpRequest, pk: int) -> HttpResponse:
         cleaned = form.cleaned_data
         wanted = {
             "mode": Restore.Mode.SIDE,
+            "into": _into(cleaned, backup),
             "side_schema": cleaned["side_schema"],
             "tables": cleaned["tables"],
-            **_wanted(request, cleaned, backup),
+            **_asked_alike(request, cleaned),
         }
         if answer := _ask(form, backup, found.live, wanted):
             return answer
@@ -103,10 +95,9 @@ def _ask(form: Form, backup: Backup, target: str, wanted: dict[str, Any]) -> Htt
     return redirect("restore", restore.pk)
 
 
-def _wanted(request: HttpRequest, cleaned: dict[str, Any], backup: Backup) -> dict[str, Any]:
-    """What both ways of restoring beside ask for alike."""
+def _asked_alike(request: HttpRequest, cleaned: dict[str, Any]) -> dict[str, Any]:
+    """What all ways of restoring ask for alike."""
     return {
-        "into": _into(cleaned, backup),
         "masking_sql": cleaned["masking_sql"],
         "break_glass_reason": cleaned["break_glass_reason"],
         "actor": request.user,
