@@ -128,11 +128,12 @@ def _recognise_tar(path: Path) -> Kind:
             for member in tar:
                 if member.name == "restore.sql":
                     return Kind.TAR
-                has_contents = has_contents or (Path(member.name).name == "toc.dat" and member.isreg())
+                is_contents = Path(member.name).name == "toc.dat" and member.isreg() and member.size > 0
+                has_contents = has_contents or is_contents
     except (tarfile.TarError, OSError, ValueError) as error:
         raise _refused(f"The tar file cannot be read ({type(error).__name__}).") from None
     if not has_contents:
-        raise _refused("The tar file holds no archive of pg_dump: it has no toc.dat.")
+        raise _refused("The tar file holds no archive of pg_dump: it has no toc.dat, or an empty one.")
     return Kind.DIRECTORY
 
 

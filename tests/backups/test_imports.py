@@ -353,6 +353,7 @@ TOC = b"PGDMP\x01\x0e\x00\x04\x08\x05"
         (b"\x7fELF\x00\x00", "neither an archive of pg_dump nor SQL"),
         (TOC + b"x" * 100, "give the whole directory"),
         (make_tar(("notes.txt", b"x")), "it has no toc.dat"),
+        (make_tar(("toc.dat", b"")), "or an empty one"),
         (make_tar(("toc.dat", TOC), ("../../evil.dat", b"x")), "evil.dat"),
         (make_tar(("toc.dat", TOC), ("sub/evil.sh", b"x")), "evil.sh"),
         (make_tar(("toc.dat", TOC), link="1234.dat"), "1234.dat"),
